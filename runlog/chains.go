@@ -148,15 +148,18 @@ func withdrawn() string { return "correction IS NOT DISTINCT FROM 'withdrawn'" }
 // What was withdrawn is no part of a voucher that has other entries.
 var worst = []exports.Outcome{exports.IsUnknown, exports.WasRefused, exports.IsWaiting, exports.WasExported, exports.WasWithdrawn}
 
-// chainEntries are the entries of exports ($3) of an organization ($1), each with where its chain
-// begins ($2, in the same order). and is a further condition of entry, or "".
-func chainEntries(and string) string {
+// allEntries are the entries of exports ($3) of an organization ($1), each with where its chain
+// begins ($2, in the same order).
+const allEntries = `unnest($2::uuid[], $3::uuid[]) AS members (first, export_id)
+        JOIN ledgerline.export_entries AS entry ON entry.organization_id = $1 AND entry.export_id = members.export_id`
+
+// chainEntries is a table entries of some of [allEntries].
+func chainEntries(from string) string {
 	return `
 WITH entries AS (
     SELECT members.first, entry.voucher_id, entry.entry_date, entry.text, entry.currency, entry.amount, entry.late, entry.late_error, entry.reason, entry.export_id, entry.entry_id,
         entry.effect, entry.state = 'rejected' AND entry.correction IS NOT DISTINCT FROM 'replaced' AS corrected, CASE WHEN entry.effect = 'open' AND NOT entry.ended THEN entry.open_until END AS open_until, ` + outcome() + ` AS outcome
-    FROM unnest($2::uuid[], $3::uuid[]) AS members (first, export_id)
-        JOIN ledgerline.export_entries AS entry ON entry.organization_id = $1 AND entry.export_id = members.export_id` + and + `
+    FROM ` + from + `
 )`
 }
 
@@ -185,7 +188,7 @@ func countChains(ctx context.Context, tx pgx.Tx, organization uuid.UUID, firsts,
 		Late, LateErrors  int
 		HasPositiveAmount bool
 	}
-	list, err := queryRows[sums](ctx, tx, chainEntries("")+`
+	list, err := queryRows[sums](ctx, tx, chainEntries(allEntries)+`
 		SELECT first, outcome, currency, count(*) AS entries, coalesce(sum(amount) FILTER (WHERE amount > 0), 0)::text AS amount, bool_or(amount > 0) AS has_positive_amount,
 		    count(*) FILTER (WHERE late) AS late, count(late_error) AS late_errors
 		FROM entries GROUP BY first, outcome, currency`, organization, firsts, all)
@@ -208,7 +211,7 @@ func countChains(ctx context.Context, tx pgx.Tx, organization uuid.UUID, firsts,
 		Vouchers  int
 		Withdrawn int // entries
 	}
-	counted, err := queryRows[vouchers](ctx, tx, chainEntries("")+`
+	counted, err := queryRows[vouchers](ctx, tx, chainEntries(allEntries)+`
 		SELECT first, outcome, count(*) AS vouchers, sum(withdrawn)::int AS withdrawn FROM (
 		    SELECT first, `+voucherOutcome()+` AS outcome, count(*) FILTER (WHERE outcome = 'withdrawn') AS withdrawn FROM entries GROUP BY first, voucher_id) AS by_voucher
 		GROUP BY first, outcome`, organization, firsts, all)

@@ -24,7 +24,7 @@ type VoucherQuery struct {
 const (
 	// looksAt is at how many vouchers a page looks at most that searches, or wants outcomes: the
 	// page is short then, and the next one looks at those that follow.
-	looksAt = 4000
+	looksAt = 1000
 
 	// atOnce is how many entries are looked at together.
 	atOnce = 4000
@@ -46,13 +46,19 @@ func PageVouchers(ctx context.Context, db Beginner, organization uuid.UUID, c ex
 		p.firsts, p.members = append(p.firsts, c.First().ID), append(p.members, e.ID)
 	}
 	err = inSnapshot(ctx, db, organization, func(tx pgx.Tx) error {
-		ids, after, err := p.find(ctx, tx)
-		if err != nil || len(ids) == 0 {
-			next = after
+		part, err := tx.Begin(ctx) // the settings are those of this page only
+		if err != nil {
 			return err
 		}
-		next = after
-		list, err = queryRows[Voucher](ctx, tx, selectVouchers(givenVouchers, "")+` ORDER BY id COLLATE "C"`, organization, p.firsts, p.members, ids)
+		defer func() { _ = part.Rollback(context.WithoutCancel(ctx)) }()
+		if _, err := part.Exec(ctx, byIndex); err != nil {
+			return err
+		}
+		var ids []string
+		if ids, next, err = p.find(ctx, part); err != nil || len(ids) == 0 {
+			return err
+		}
+		list, err = queryRows[Voucher](ctx, part, selectVouchers(givenVouchers, "")+` ORDER BY id COLLATE "C"`, organization, p.firsts, p.members, ids)
 		return err
 	})
 	return list, next, err
@@ -67,21 +73,18 @@ type voucherPage struct {
 	amount          *string // a decimal, if the search is one
 }
 
-// givenVouchers is a condition of an entry that an index answers.
-const givenVouchers = ` AND entry.voucher_id COLLATE "C" = ANY($4::text[])`
+// givenVouchers are the entries of vouchers ($4) among [allEntries]. Each is looked up in
+// the index that has the order, which is the only one that needs no sort: an equality would
+// leave the choice to what the server guesses of a table that has grown since it last looked.
+const givenVouchers = `unnest($2::uuid[], $3::uuid[]) AS members (first, export_id) CROSS JOIN unnest($4::text[]) AS given (voucher)
+        CROSS JOIN LATERAL (SELECT * FROM ledgerline.export_entries AS entry WHERE entry.organization_id = $1 AND entry.export_id = members.export_id
+            AND entry.voucher_id COLLATE "C" >= given.voucher AND entry.voucher_id COLLATE "C" <= given.voucher ORDER BY entry.voucher_id COLLATE "C" OFFSET 0) AS entry`
+
+// byIndex makes the planner take the index that has the wanted order. It ends with the transaction.
+const byIndex = `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_nestloop = on; SET LOCAL jit = off`
 
 // find returns the IDs of the page and where the next one begins.
 func (p *voucherPage) find(ctx context.Context, tx pgx.Tx) (found []string, next string, err error) {
-	// Whatever the server knows of the table, the index that has the order is the right one. The
-	// settings are those of this search only.
-	tx, err = tx.Begin(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	if _, err := tx.Exec(ctx, `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_nestloop = on; SET LOCAL jit = off`); err != nil {
-		return nil, "", err
-	}
 	after, window, looked := p.q.After, min(atOnce, 4*(p.q.Limit+1)), 0
 	for {
 		ids, last, err := p.following(ctx, tx, after, window)

@@ -97,7 +97,7 @@ func ListVouchers(ctx context.Context, db Beginner, organization uuid.UUID, c ex
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}
-		rows, err := queryRows[row](ctx, tx, selectVouchers(" AND entry.voucher_id > $4", ", count(*) OVER () AS remaining")+`
+		rows, err := queryRows[row](ctx, tx, selectVouchers(allEntries+" AND entry.voucher_id > $4", ", count(*) OVER () AS remaining")+`
 		WHERE $5 OR is_partial OR late_error ORDER BY id LIMIT $6`, organization, firsts, members, after, all, limit)
 		for _, r := range rows {
 			list, more = append(list, r.Voucher), r.Remaining-len(rows)
@@ -108,8 +108,8 @@ func ListVouchers(ctx context.Context, db Beginner, organization uuid.UUID, c ex
 }
 
 // selectVouchers is a query of each [Voucher] of the exports of [chainEntries], and of more columns.
-func selectVouchers(and, more string) string {
-	return chainEntries(and) + `, parts AS (
+func selectVouchers(from, more string) string {
+	return chainEntries(from) + `, parts AS (
 		    SELECT voucher_id, jsonb_agg(jsonb_build_object('outcome', outcome, 'entries', entries, 'amounts', amounts, 'reason', reason) ORDER BY ` + place() + `) AS parts FROM (
 		        SELECT voucher_id, outcome, sum(entries) AS entries, jsonb_object_agg(currency, amount::text) AS amounts,
 		            coalesce((array_agg(reason ORDER BY reason_of) FILTER (WHERE reason IS NOT NULL))[1], '') AS reason FROM (

@@ -1,0 +1,299 @@
+package runlog
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/exports"
+)
+
+// ListPeriodSums returns what [ListChains] does of the periods that end after a day, and is
+// quick beside millions of entries: what is at the vendor is counted once, when an export has
+// ended, see [SumExports], and only what is not there, and what runs have exported so far,
+// entry by entry.
+func ListPeriodSums(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time) (list []exports.Chain, err error) {
+	err = inSnapshot(ctx, db, organization, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, longStatements); err != nil {
+			return err
+		}
+		s := sums{organization: organization, chainOf: make(map[uuid.UUID]*exports.Chain), done: make(map[uuid.UUID]bool)}
+		if err := s.load(ctx, tx, since); err != nil {
+			return err
+		}
+		for _, count := range []func(context.Context, pgx.Tx) error{s.countKnown, s.countLive, s.countMissing, s.countLateErrors} {
+			if err := count(ctx, tx); err != nil {
+				return err
+			}
+		}
+		chains := make(map[uuid.UUID]*exports.Chain, len(s.order))
+		for _, id := range s.order {
+			chains[id] = s.chainOf[id]
+		}
+		if err := countElsewhere(ctx, tx, organization, s.order, chains); err != nil {
+			return err
+		}
+		for _, id := range s.order {
+			list = append(list, *s.chainOf[id])
+		}
+		return nil
+	})
+	return list, err
+}
+
+// sums are the chains of an organization while they are counted.
+type sums struct {
+	organization uuid.UUID
+	order        []uuid.UUID                  // the first export of each chain
+	firsts, all  []uuid.UUID                  // of each export: the first one of its chain, and itself
+	chainOf      map[uuid.UUID]*exports.Chain // by each of its exports
+	done         map[uuid.UUID]bool           // exports of which is counted what the vendor has
+}
+
+// load reads the exports and makes their chains.
+func (s *sums) load(ctx context.Context, tx pgx.Tx, since time.Time) error {
+	rows, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND period_end > $2 ORDER BY started_at DESC, export_id`, s.organization, since)
+	if err != nil {
+		return err
+	}
+	type fact struct {
+		ExportID    uuid.UUID
+		Integration string
+		IsPlanned   bool
+	}
+	facts, err := queryRows[fact](ctx, tx, `
+		SELECT export.export_id, integration.name AS integration, export.planned_at IS NOT NULL OR export.trigger = 'adopt' AS is_planned
+		FROM ledgerline.bufdir_export_audit_log AS export
+		JOIN ledgerline.integrations AS integration ON integration.organization_id = $1 AND integration.integration_id = export.integration_id
+		WHERE export.organization_id = $1 AND export.period_end > $2`, s.organization, since)
+	if err != nil {
+		return err
+	}
+	byID := make(map[uuid.UUID]fact, len(facts))
+	for _, f := range facts {
+		byID[f.ExportID] = f
+	}
+	retries := make(map[uuid.UUID][]exports.Export)
+	for _, e := range rows {
+		if e.ParentID != nil {
+			retries[*e.ParentID] = append(retries[*e.ParentID], e)
+		}
+	}
+	for _, e := range rows {
+		if e.ParentID != nil {
+			continue
+		}
+		s.order = append(s.order, e.ID)
+		c := &exports.Chain{Integration: byID[e.ID].Integration, Counts: make(map[exports.Outcome]exports.Count)}
+		for members := []exports.Export{e}; len(members) > 0; {
+			var next []exports.Export
+			for _, m := range members {
+				c.Exports, c.Planned = append(c.Exports, m), c.Planned || byID[m.ID].IsPlanned
+				s.chainOf[m.ID] = c
+				s.firsts, s.all = append(s.firsts, e.ID), append(s.all, m.ID)
+				next = append(next, retries[m.ID]...)
+			}
+			members = next
+		}
+	}
+	return nil
+}
+
+// exported is what the vendor has of an export.
+type exportedSum struct {
+	ExportID uuid.UUID
+	Entries  int
+	Late     int
+	Vouchers int // of which the exports that it retries have nothing
+	Amounts  map[string]string
+}
+
+func (s *sums) add(list []exportedSum) {
+	for _, e := range list {
+		c := s.chainOf[e.ExportID]
+		if s.done[e.ExportID] = true; c == nil || e.Entries == 0 {
+			continue
+		}
+		n := c.Counts[exports.WasExported]
+		n.Entries, n.Vouchers = n.Entries+e.Entries, n.Vouchers+e.Vouchers
+		if len(e.Amounts) > 0 {
+			n.Amounts = exports.AddAmounts(n.Amounts, e.Amounts)
+		}
+		c.Counts[exports.WasExported], c.Late = n, c.Late+e.Late
+	}
+}
+
+// countKnown adds what has been counted before.
+func (s *sums) countKnown(ctx context.Context, tx pgx.Tx) error {
+	list, err := queryRows[exportedSum](ctx, tx, `SELECT export_id, entries, late, vouchers, amounts FROM ledgerline.export_sums WHERE organization_id = $1`, s.organization)
+	s.add(list)
+	return err
+}
+
+// countLive counts what the vendor has of the other exports.
+func (s *sums) countLive(ctx context.Context, tx pgx.Tx) error {
+	var live, of, retried []uuid.UUID
+	for _, id := range s.all {
+		if s.done[id] {
+			continue
+		}
+		live = append(live, id)
+		for _, e := range s.chainOf[id].Exports { // those before it
+			if e.ID == id {
+				break
+			}
+			of, retried = append(of, id), append(retried, e.ID)
+		}
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	list, err := queryRows[exportedSum](ctx, tx, `
+		WITH parts AS MATERIALIZED (
+		    SELECT entry.export_id, entry.voucher_id, entry.currency, count(*) AS entries, count(*) FILTER (WHERE entry.late) AS late, sum(entry.amount) FILTER (WHERE entry.amount > 0) AS amount
+		    FROM unnest($2::uuid[]) AS live JOIN ledgerline.export_entries AS entry ON entry.organization_id = $1 AND entry.export_id = live AND entry.state = 'exported' GROUP BY 1, 2, 3
+		), retried AS MATERIALIZED (SELECT * FROM unnest($3::uuid[], $4::uuid[]) AS retried (export_id, before)
+		), amounts AS (
+		    SELECT export_id, jsonb_object_agg(currency, amount::text) AS amounts FROM (SELECT export_id, currency, sum(amount) AS amount FROM parts GROUP BY 1, 2) AS each
+		    WHERE amount IS NOT NULL GROUP BY 1
+		), vouchers AS (SELECT export_id, voucher_id, sum(entries) AS entries, sum(late) AS late FROM parts GROUP BY 1, 2
+		), earlier AS MATERIALIZED (
+		    SELECT DISTINCT vouchers.export_id, vouchers.voucher_id FROM vouchers JOIN retried USING (export_id)
+		    CROSS JOIN LATERAL (SELECT FROM ledgerline.export_entries AS entry WHERE entry.organization_id = $1 AND entry.export_id = retried.before
+		        AND entry.voucher_id COLLATE "C" = vouchers.voucher_id AND entry.state = 'exported' LIMIT 1) AS entry)
+		SELECT vouchers.export_id, sum(entries)::int AS entries, sum(late)::int AS late, count(*) FILTER (WHERE earlier.export_id IS NULL)::int AS vouchers,
+		    coalesce((SELECT amounts FROM amounts WHERE amounts.export_id = vouchers.export_id), '{}') AS amounts
+		FROM vouchers LEFT JOIN earlier ON earlier.export_id = vouchers.export_id AND earlier.voucher_id = vouchers.voucher_id GROUP BY vouchers.export_id`,
+		s.organization, live, of, retried)
+	s.add(list)
+	return err
+}
+
+// countMissing counts what the vendor does not have. A voucher of which it has another line is
+// no longer counted as exported, unless all that is missing was withdrawn.
+func (s *sums) countMissing(ctx context.Context, tx pgx.Tx) error {
+	const missing = `
+		WITH entries AS MATERIALIZED (
+		    SELECT members.first, entry.voucher_id, entry.currency, entry.amount, entry.late, `
+	const from = ` AS outcome
+		    FROM ledgerline.export_entries AS entry JOIN unnest($2::uuid[], $3::uuid[]) AS members (first, export_id) ON members.export_id = entry.export_id
+		    WHERE entry.organization_id = $1 AND entry.state <> 'exported'
+		)`
+	type part struct {
+		First             uuid.UUID
+		Outcome           exports.Outcome
+		Currency, Amount  string
+		Entries, Late     int
+		HasPositiveAmount bool
+	}
+	parts, err := queryRows[part](ctx, tx, missing+outcome()+from+`
+		SELECT first, outcome, currency, count(*)::int AS entries, count(*) FILTER (WHERE late)::int AS late, coalesce(sum(amount) FILTER (WHERE amount > 0), 0)::text AS amount,
+		    bool_or(amount > 0) AS has_positive_amount FROM entries GROUP BY 1, 2, 3`, s.organization, s.firsts, s.all)
+	if err != nil || len(parts) == 0 {
+		return err
+	}
+	for _, p := range parts {
+		c := s.chainOf[p.First]
+		n := c.Counts[p.Outcome]
+		n.Entries += p.Entries
+		if p.HasPositiveAmount {
+			n.Amounts = exports.AddAmounts(n.Amounts, map[string]string{p.Currency: p.Amount})
+		}
+		c.Counts[p.Outcome], c.Late = n, c.Late+p.Late
+	}
+	var firsts, members []uuid.UUID // of chains of which the vendor has something
+	for i, first := range s.firsts {
+		if s.chainOf[first].Counts[exports.WasExported].Entries > 0 {
+			firsts, members = append(firsts, first), append(members, s.all[i])
+		}
+	}
+	type vouchers struct {
+		First              uuid.UUID
+		Outcome            exports.Outcome
+		Exported           bool // the vendor has another line
+		Vouchers           int
+		Withdrawn, Entries int
+	}
+	counted, err := queryRows[vouchers](ctx, tx, missing+outcome()+from+`, vouchers AS MATERIALIZED (
+		    SELECT first, voucher_id, `+voucherOutcome()+` AS outcome, count(*) FILTER (WHERE outcome = 'withdrawn') AS withdrawn, count(*) AS entries FROM entries GROUP BY 1, 2
+		), partly AS MATERIALIZED (
+		    SELECT DISTINCT vouchers.first, vouchers.voucher_id FROM vouchers JOIN unnest($4::uuid[], $5::uuid[]) AS members (first, export_id) USING (first)
+		    CROSS JOIN LATERAL (SELECT FROM ledgerline.export_entries AS entry WHERE entry.organization_id = $1 AND entry.export_id = members.export_id
+		        AND entry.voucher_id COLLATE "C" = vouchers.voucher_id AND entry.state = 'exported' LIMIT 1) AS entry
+		)
+		SELECT first, outcome, partly.first IS NOT NULL AS exported, count(*)::int AS vouchers, sum(withdrawn)::int AS withdrawn, sum(entries)::int AS entries
+		FROM vouchers LEFT JOIN partly USING (first, voucher_id) GROUP BY 1, 2, 3`, s.organization, s.firsts, s.all, firsts, members)
+	for _, v := range counted {
+		c := s.chainOf[v.First]
+		if v.Outcome == exports.WasWithdrawn && v.Exported { // it is counted as exported
+			c.WithdrawnLines += v.Withdrawn
+			continue
+		}
+		n := c.Counts[v.Outcome]
+		n.Vouchers += v.Vouchers
+		c.Counts[v.Outcome] = n
+		if v.Outcome != exports.WasWithdrawn {
+			c.WithdrawnLines += v.Withdrawn
+		}
+		if v.Exported {
+			n := c.Counts[exports.WasExported]
+			n.Vouchers -= v.Vouchers
+			c.Counts[exports.WasExported] = n
+		}
+	}
+	return err
+}
+
+// countLateErrors counts what vendors have found wrong later.
+func (s *sums) countLateErrors(ctx context.Context, tx pgx.Tx) error {
+	type found struct {
+		ExportID uuid.UUID
+		Errors   int
+	}
+	list, err := queryRows[found](ctx, tx, `SELECT export_id, count(*)::int AS errors FROM ledgerline.export_entries
+		WHERE organization_id = $1 AND late_error IS NOT NULL GROUP BY 1`, s.organization)
+	for _, f := range list {
+		if c := s.chainOf[f.ExportID]; c != nil {
+			c.LateErrors += f.Errors
+		}
+	}
+	return err
+}
+
+// sumsAtOnce is how many exports are counted in a transaction.
+const sumsAtOnce = 100
+
+// SumExports counts what vendors have of the exports that have ended, once for each, so that
+// [ListPeriodSums] need not: those that a worker of a version before has closed, or of which a
+// person has found out more since. It needs the console's or the worker's role. It returns for
+// how many it has.
+func SumExports(ctx context.Context, db Beginner, organization uuid.UUID) (counted int, err error) {
+	var open []uuid.UUID
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT export_id FROM ledgerline.bufdir_export_audit_log AS export WHERE organization_id = $1 AND status <> 'pending'
+			AND NOT EXISTS (SELECT FROM ledgerline.export_sums AS known WHERE known.organization_id = $1 AND known.export_id = export.export_id) ORDER BY started_at DESC`, organization)
+		if err == nil {
+			open, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		}
+		return err
+	})
+	for len(open) > 0 && err == nil {
+		n := min(sumsAtOnce, len(open))
+		var some int
+		some, err = sumExports(ctx, db, organization, open[:n])
+		counted, open = counted+some, open[n:]
+	}
+	return counted, err
+}
+
+func sumExports(ctx context.Context, db Beginner, organization uuid.UUID, ids []uuid.UUID) (counted int, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, longStatements); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT ledgerline.sum_exports($1)`, ids).Scan(&counted)
+	})
+	return counted, err
+}
