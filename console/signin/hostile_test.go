@@ -212,8 +212,9 @@ func hmacBy(key string) func(string) []byte {
 // counted are sessions that a test can count and break.
 type counted struct {
 	signin.Sessions
-	begun, ended atomic.Int32
-	broken       atomic.Bool
+	begun, ended, loaded atomic.Int32
+	broken               atomic.Bool
+	last                 atomic.Pointer[signin.Session] // that has begun
 }
 
 var errBroken = fmt.Errorf("no connection")
@@ -223,10 +224,12 @@ func (c *counted) Begin(ctx context.Context, hash []byte, s signin.Session) erro
 		return errBroken
 	}
 	c.begun.Add(1)
+	c.last.Store(&s)
 	return c.Sessions.Begin(ctx, hash, s)
 }
 
 func (c *counted) Load(ctx context.Context, hash []byte) (*signin.Session, error) {
+	c.loaded.Add(1)
 	if c.broken.Load() {
 		return nil, errBroken
 	}
