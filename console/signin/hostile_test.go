@@ -69,6 +69,7 @@ type issuer struct {
 	key *ecdsa.PrivateKey
 
 	mu     sync.Mutex
+	given  int
 	codes  map[string]url.Values // of authorization requests, by code
 	claims func(map[string]any)  // changes those of the next ID tokens
 	sign   func(claims string) string
@@ -132,7 +133,8 @@ func (i *issuer) authorize(w http.ResponseWriter, r *http.Request) {
 		len(q.Get("state")) < 22 || len(q.Get("nonce")) < 22 || !strings.Contains(" "+q.Get("scope")+" ", " openid ") {
 		i.t.Errorf("an authorization request that is not one: %v", q)
 	}
-	code := fmt.Sprint("code", len(i.codes))
+	i.given++
+	code := fmt.Sprint("code", i.given)
 	i.codes[code] = q
 	back, err := url.Parse(q.Get("redirect_uri"))
 	if err != nil {

@@ -284,6 +284,14 @@ func TestSignOut(t *testing.T) {
 	_, err = w.who(w.signin, kept)
 	require.ErrorIs(t, err, signin.ErrNobody, "whoever has kept the cookie has nothing")
 
+	many := httptest.NewRequest(http.MethodPost, w.console.URL+signin.SignOutPath, nil)
+	for range 1000 {
+		many.AddCookie(&http.Cookie{Name: "__Host-ledgerline", Value: strings.Repeat("A", 43)})
+	}
+	before := w.sessions.ended.Load()
+	w.signin.SignOut(httptest.NewRecorder(), many)
+	require.LessOrEqual(t, w.sessions.ended.Load()-before, int32(4), "one request does not make a thousand")
+
 	resp, _ = w.get(w.browser(func(*http.Request) bool { return true }), signin.BeginPath+"?account=choose")
 	require.Contains(t, resp.Header.Get("Location"), "prompt=select_account")
 }
