@@ -163,10 +163,8 @@ func (s *SignIn) notExchanged(err error) *Error {
 
 // begin makes a session. One that the browser had before ends, so that no token outlives a sign-in.
 func (s *SignIn) begin(ctx context.Context, w http.ResponseWriter, r *http.Request, p Session) *Error {
-	if old := s.cookieOf(r, sessionCookie); old != "" {
-		if err := s.o.Sessions.End(ctx, s.hashOf(old)); err != nil {
-			return storeFailed(err)
-		}
+	if failed := s.end(ctx, r); failed != nil {
+		return failed
 	}
 	token := random()
 	p.StartedAt = s.o.Now()
@@ -175,6 +173,25 @@ func (s *SignIn) begin(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return storeFailed(err)
 	}
 	http.SetCookie(w, s.cookie(sessionCookie, token, s.o.SessionFor))
+	return nil
+}
+
+// maxEnded is how many sessions of a browser are ended; it has more than one only if they were planted.
+const maxEnded = 4
+
+// end ends the sessions of a request's cookies.
+func (s *SignIn) end(ctx context.Context, r *http.Request) *Error {
+	for i, c := range r.CookiesNamed(s.cookieName(sessionCookie)) {
+		if i == maxEnded {
+			break
+		}
+		if len(c.Value) != tokenLength {
+			continue
+		}
+		if err := s.o.Sessions.End(ctx, s.hashOf(c.Value)); err != nil {
+			return storeFailed(err)
+		}
+	}
 	return nil
 }
 
@@ -192,11 +209,9 @@ func (s *SignIn) SignOut(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.o.Development == nil {
-		for _, c := range r.CookiesNamed(s.cookieName(sessionCookie)) {
-			if err := s.o.Sessions.End(r.Context(), s.hashOf(c.Value)); err != nil {
-				s.o.Fail(w, r, storeFailed(err)) // the cookie stays, so that it can be tried again
-				return
-			}
+		if failed := s.end(r.Context(), r); failed != nil {
+			s.o.Fail(w, r, failed) // the cookie stays, so that it can be tried again
+			return
 		}
 		http.SetCookie(w, s.cookie(sessionCookie, "", -1))
 		w.Header().Set("Clear-Site-Data", `"cache"`)

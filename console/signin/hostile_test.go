@@ -69,6 +69,7 @@ type issuer struct {
 	key *ecdsa.PrivateKey
 
 	mu     sync.Mutex
+	given  int
 	codes  map[string]url.Values // of authorization requests, by code
 	claims func(map[string]any)  // changes those of the next ID tokens
 	sign   func(claims string) string
@@ -132,7 +133,8 @@ func (i *issuer) authorize(w http.ResponseWriter, r *http.Request) {
 		len(q.Get("state")) < 22 || len(q.Get("nonce")) < 22 || !strings.Contains(" "+q.Get("scope")+" ", " openid ") {
 		i.t.Errorf("an authorization request that is not one: %v", q)
 	}
-	code := fmt.Sprint("code", len(i.codes))
+	i.given++
+	code := fmt.Sprint("code", i.given)
 	i.codes[code] = q
 	back, err := url.Parse(q.Get("redirect_uri"))
 	if err != nil {
@@ -212,8 +214,9 @@ func hmacBy(key string) func(string) []byte {
 // counted are sessions that a test can count and break.
 type counted struct {
 	signin.Sessions
-	begun, ended atomic.Int32
-	broken       atomic.Bool
+	begun, ended, loaded atomic.Int32
+	broken               atomic.Bool
+	last                 atomic.Pointer[signin.Session] // that has begun
 }
 
 var errBroken = fmt.Errorf("no connection")
@@ -223,10 +226,12 @@ func (c *counted) Begin(ctx context.Context, hash []byte, s signin.Session) erro
 		return errBroken
 	}
 	c.begun.Add(1)
+	c.last.Store(&s)
 	return c.Sessions.Begin(ctx, hash, s)
 }
 
 func (c *counted) Load(ctx context.Context, hash []byte) (*signin.Session, error) {
+	c.loaded.Add(1)
 	if c.broken.Load() {
 		return nil, errBroken
 	}

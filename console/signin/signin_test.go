@@ -30,6 +30,7 @@ func TestSignIn(t *testing.T) {
 	require.Equal(t, signin.Finance, role)
 	require.Len(t, who.Organizations(), 1)
 	require.Equal(t, "kari's subject", who.Subject)
+	require.Equal(t, []string{group}, w.sessions.last.Load().Groups, "of the groups only those that have access are kept")
 	require.Equal(t, w.issuer.URL+"/end", w.signin.IssuerSignOut())
 
 	w.move(signin.DefaultSession - time.Minute)
@@ -249,10 +250,14 @@ func TestFixation(t *testing.T) {
 	require.ErrorIs(t, err, signin.ErrNobody, "which of two cookies is the right one nobody knows")
 	_, err = w.who(w.signin, map[string]string{"ledgerline": got["__Host-ledgerline"]})
 	require.ErrorIs(t, err, signin.ErrNobody, "a cookie without the prefix can come from anywhere")
-	for _, value := range []string{"", "x", strings.Repeat("A", 43), got["__Host-ledgerline"] + "=", strings.Repeat("x", 100_000)} {
+	before := w.sessions.loaded.Load()
+	for _, value := range []string{"", "x", got["__Host-ledgerline"] + "=", strings.Repeat("x", 100_000)} {
 		_, err = w.who(w.signin, map[string]string{"__Host-ledgerline": value})
 		require.ErrorIs(t, err, signin.ErrNobody)
 	}
+	require.Equal(t, before, w.sessions.loaded.Load(), "what cannot be a token is not looked up")
+	_, err = w.who(w.signin, map[string]string{"__Host-ledgerline": strings.Repeat("A", 43)})
+	require.ErrorIs(t, err, signin.ErrNobody)
 }
 
 func TestSignOut(t *testing.T) {
@@ -278,6 +283,14 @@ func TestSignOut(t *testing.T) {
 	require.Empty(t, w.cookies(c))
 	_, err = w.who(w.signin, kept)
 	require.ErrorIs(t, err, signin.ErrNobody, "whoever has kept the cookie has nothing")
+
+	many := httptest.NewRequest(http.MethodPost, w.console.URL+signin.SignOutPath, nil)
+	for range 1000 {
+		many.AddCookie(&http.Cookie{Name: "__Host-ledgerline", Value: strings.Repeat("A", 43)})
+	}
+	before := w.sessions.ended.Load()
+	w.signin.SignOut(httptest.NewRecorder(), many)
+	require.LessOrEqual(t, w.sessions.ended.Load()-before, int32(4), "one request does not make a thousand")
 
 	resp, _ = w.get(w.browser(func(*http.Request) bool { return true }), signin.BeginPath+"?account=choose")
 	require.Contains(t, resp.Header.Get("Location"), "prompt=select_account")
