@@ -42,6 +42,11 @@ type Invocation struct {
 	// ReadOnly says that the request changes nothing, so that an attempt that was
 	// lost leaves nothing open.
 	ReadOnly bool `json:"readOnly,omitempty"`
+
+	// Repeats is the call that this one makes again, the first of them if there were several,
+	// and Repeat is its number among those, from 1. nil and 0 of all others.
+	Repeats *uuid.UUID `json:"repeats,omitempty"`
+	Repeat  int        `json:"repeat,omitempty"`
 }
 
 // Validate says why an invocation cannot be made, all of it at once. It is pure:

@@ -79,7 +79,7 @@ func Execute(ctx context.Context, c client.Client, in activities.Invocation) (wo
 // its effect is open, or it failed before it could know (it was paused, say), or it was
 // ended from outside and has no outcome. What an earlier run left open is on its claim:
 // the vendor is asked first, if it can be asked, and what is proved not to have happened
-// is sent.
+// is sent. One that was made again as a new call ([CallAgain]) is a [*NotAgainError].
 func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation) (workflows.Outcome, error) {
 	run, before, err := ended(ctx, c, in)
 	if err != nil {
@@ -90,6 +90,9 @@ func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation
 		if before.Effect != classify.Open && !unknown {
 			return *before, conflictOf(*before)
 		}
+	}
+	if err := madeAgain(ctx, c, in); err != nil {
+		return workflows.Outcome{}, err
 	}
 	return execute(ctx, c, in, run)
 }

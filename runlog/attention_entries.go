@@ -116,13 +116,19 @@ func queryTrouble(ctx context.Context, db Beginner, organization uuid.UUID, quer
 		Since                   time.Time
 		Until                   *time.Time
 	}
-	rows, err := queryInOrganization[row](ctx, db, organization, query, organization)
-	for _, r := range rows {
-		list = append(list, EntryTrouble{
-			ExportID: r.ExportID, IntegrationID: r.IntegrationID, Period: r.Period, Trouble: r.Trouble, With: r.With,
-			Count: exports.Count{Entries: r.Entries, Vouchers: r.Vouchers, Amounts: r.Amounts}, Since: r.Since, Until: r.Until,
-		})
-	}
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL jit = off`); err != nil { // compiling takes longer than all else
+			return err
+		}
+		rows, err := queryRows[row](ctx, tx, query, organization)
+		for _, r := range rows {
+			list = append(list, EntryTrouble{
+				ExportID: r.ExportID, IntegrationID: r.IntegrationID, Period: r.Period, Trouble: r.Trouble, With: r.With,
+				Count: exports.Count{Entries: r.Entries, Vouchers: r.Vouchers, Amounts: r.Amounts}, Since: r.Since, Until: r.Until,
+			})
+		}
+		return err
+	})
 	return list, err
 }
 
@@ -157,6 +163,9 @@ func ListFailedExports(ctx context.Context, db Beginner, organization uuid.UUID)
 		Amounts                        map[string]string
 	}
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL jit = off`); err != nil {
+			return err
+		}
 		rows, err := queryRows[row](ctx, tx, `
 			WITH RECURSIVE failed AS MATERIALIZED (
 			    SELECT export_id, parent_export_id, integration_id, period, started_at, finished_at, scheduled_at, planned_at, error_code, error_message

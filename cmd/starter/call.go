@@ -24,9 +24,9 @@ import (
 
 // callOptions are the flags of call.
 type callOptions struct {
-	org, integration, operation, body, correlation string
-	timeout                                        time.Duration
-	exitStatus, idempotent                         bool
+	org, integration, operation, body, correlation, again string
+	timeout                                               time.Duration
+	exitStatus, idempotent                                bool
 }
 
 func (a *app) call() *cobra.Command {
@@ -45,12 +45,21 @@ the invocation has ended, it is made again: the vendor is asked first, if it can
 asked, and the write is sent only if it is proved that it did not happen and will
 not. With another integration, operation or body it is an error.
 
+With --again, a call that failed is made again as a new one that names it, with the
+same request, which Temporal keeps for a while. It must have ended with the proof that
+nothing was done, or change nothing. If somebody has made it again already, that call
+is joined, or named. The first characters of the ID will do.
+
 The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 		Example: `  starter call --org $ORG --integration xledger-main --operation ping
   starter call --org $ORG --integration xledger-main --body '{"query":"{ projects { edges { node { dbId } } } }"}'
-  starter call --org $ORG --integration crm --body @request.json`,
+  starter call --org $ORG --integration crm --body @request.json
+  starter call --org $ORG --again 3f2a`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if o.again != "" {
+				return a.callAgain(c, o)
+			}
 			in, err := o.invocation(c.InOrStdin())
 			if err != nil {
 				return err
@@ -123,6 +132,7 @@ func (o *callOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.operation, "operation", "call", "call or ping")
 	f.StringVar(&o.body, "body", "", "the request: JSON, @file, or - for standard input")
 	f.StringVar(&o.correlation, "correlation-id", "", "version 4 `UUID`; random if not given")
+	f.StringVar(&o.again, "again", "", "make the failed call of this correlation `ID` again, as a new call with the same request")
 	f.BoolVar(&o.idempotent, "idempotent", false, "you guarantee that repeating this write has no further effect: it is sent again after any transient failure, without asking first whether it happened")
 	f.DurationVar(&o.timeout, "timeout", 90*time.Second, "how long to wait for the outcome; the call itself continues")
 	f.BoolVar(&o.exitStatus, "exit-status", false, "exit 3 if the call failed permanently, 4 if its last allowed attempt failed")

@@ -101,6 +101,8 @@ func TestResolveAndProveFlags(t *testing.T) {
 		"belong together":                   {"exports", "prove", "--period", "2026-10"},
 		"--period: ":                        {"exports", "prove", "--period", "soon", "--integration", "x"},
 		"--idempotent: a ping":              {"call", "--integration", "x", "--operation", "ping", "--idempotent"},
+		"--body goes with a new call":       {"call", "--again", "3f2a", "--body", "{}"},
+		"--again \"3f\": ":                  {"call", "--again", "3f"},
 		"--correlation-id 00000000-0000-10": {"call", "--integration", "x", "--operation", "ping", "--correlation-id", "00000000-0000-1000-8000-000000000000"},
 	} {
 		var out, words bytes.Buffer
