@@ -12,6 +12,9 @@ func checkDevelopment(o Options) error {
 	if o.Issuer != "" {
 		return errors.New("development mode signs nobody in, and an issuer is configured; want one of the two")
 	}
+	if o.Development.Subject == "" {
+		return errors.New("the identity of development mode has no subject; records need one")
+	}
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil || !isLoopback(host) {
 		return fmt.Errorf("development mode signs nobody in, and the console would listen on %q; want an address on loopback, such as 127.0.0.1:8088", o.Listen)

@@ -151,6 +151,8 @@ func TestDevelopment(t *testing.T) {
 	}
 	_, err := signin.New(t.Context(), signin.Options{Development: &kari, Listen: "127.0.0.1:1", Issuer: "https://login.example.com"})
 	require.ErrorContains(t, err, "want one of the two")
+	_, err = signin.New(t.Context(), signin.Options{Development: &signin.Identity{}, Listen: "127.0.0.1:1"})
+	require.ErrorContains(t, err, "no subject")
 
 	s, err := signin.New(t.Context(), signin.Options{Development: &kari, Listen: "127.0.0.1:8088"})
 	require.NoError(t, err)
@@ -229,7 +231,7 @@ func FuzzReturn(f *testing.F) {
 		f.Add(s)
 	}
 	base, _ := url.Parse("https://console.example.com/signin/callback")
-	s, err := signin.New(f.Context(), signin.Options{Development: &signin.Identity{}, Listen: "127.0.0.1:1"})
+	s, err := signin.New(f.Context(), signin.Options{Development: &signin.Identity{Subject: "developer"}, Listen: "127.0.0.1:1"})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, path string) {
 		r := httptest.NewRequest(http.MethodGet, "http://localhost/?return="+url.QueryEscape(path), nil)
