@@ -76,7 +76,7 @@ func key(k Kind, subject any, occurrence any) string {
 	return fmt.Sprintf("%s/%v/%v", k, subject, occurrence)
 }
 
-// ended are the incidents of a cause that have not ended.
+// incidentsOf are the incidents of a cause that have not ended.
 func (v *view) incidentsOf(c notify.Cause) (list []runlog.OpenIncident) {
 	for _, i := range v.open {
 		if i.Cause == c {
