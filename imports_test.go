@@ -38,7 +38,7 @@ var arrows = []struct {
 	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "exports", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
 	{"statement", []string{"classify", "exports", "integrations", "notify", "plain", "runlog"}, "what people are shown of exports, and of what they were notified of: it formats what it is given, for the command line and for a web page"},
 	{"entryfile", []string{"integrations", "plain", "runlog"}, "it reads a file and stores nothing; of runlog it needs what an entry is, of integrations how a file names its columns"},
-	{"outlook", []string{"classify", "exports", "integrations", "runlog", "statement", "zones"}, "what comes next follows from the record and the schedules' files, and is known while Temporal is down; what the record says, it names as statement does"},
+	{"outlook", []string{"adapters", "classify", "exports", "integrations", "runlog", "statement", "zones"}, "what comes next follows from the record and the schedules' files, and is known while Temporal is down; what the record says, it names as statement does; of a vendor it needs how much a request carries"},
 	{"watcher", []string{"classify", "exports", "integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
 	{"activities", []string{"adapters", "expiry", "exports", "integrations", "limits", "health", "notify", "plain", "runlog", "secrets", "classify", "redact"}, "the only place that knows both error worlds"},
 	{"traffic", []string{"activities", "health", "redact"}, "it is given attempts; where a report goes is for its caller to say"},

@@ -185,7 +185,7 @@ func (a *Activities) PlanExport(ctx context.Context, in PlanInput) (PlanResult, 
 	if err != nil {
 		return PlanResult{}, storeError(err)
 	}
-	full := ChunkSize(vendor, spec.Export)
+	full := vendor.Export.ChunkSize(spec.Export.ChunkSize)
 	size := contract.SizeFor(full)
 	chunks, err := runlog.PlanRetry(ctx, a.options.DB, a.options.Sources, a.owned(ctx, e), spec.Export, full, size, in.Vouchers)
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
@@ -215,14 +215,6 @@ func heartbeats(ctx context.Context) (stop func()) {
 		}
 	}()
 	return func() { close(over) }
-}
-
-// ChunkSize is how many entries a request of an integration carries.
-func ChunkSize(v adapters.Vendor, e integrations.ExportSettings) int {
-	if e.ChunkSize > 0 {
-		return min(e.ChunkSize, v.Export.Entries)
-	}
-	return v.Export.Default
 }
 
 // asOwner changes an export as its owner, and stores what the run has cost so far.

@@ -76,6 +76,15 @@ type ExportTerms struct {
 	Dimensions []string
 }
 
+// ChunkSize is how many entries a request of an integration carries whose file wants so many;
+// 0 leaves it to the vendor's terms.
+func (t ExportTerms) ChunkSize(wanted int) int {
+	if wanted > 0 {
+		return min(wanted, t.Entries)
+	}
+	return t.Default
+}
+
 // Setting is one of an integration's settings at a vendor.
 type Setting struct {
 	Name      string

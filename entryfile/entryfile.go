@@ -59,6 +59,13 @@ type Options struct {
 	Now           time.Time // for the years that are allowed; zero is the clock's
 }
 
+// ColumnsFrom takes the names of columns from an integration's file, unless there are some.
+func (o *Options) ColumnsFrom(in integrations.Integration) {
+	if len(o.Columns) == 0 && len(in.Export.Columns) > 0 {
+		o.Columns, o.ColumnsOf = in.Export.Columns, "export.columns of "+in.Name
+	}
+}
+
 // The orders of dates that are written with numbers only.
 const (
 	DayFirst   = "dmy"
@@ -107,6 +114,7 @@ type File struct {
 	warnings  []string
 	before    []Problem // found by Open: every line would be wrong
 	undecided []Problem // what the file leaves open; its other values are looked at
+	contents  integrations.Contents
 }
 
 // Open reads how a file is to be read. in is read to its end first, into a temporary file,
@@ -185,6 +193,10 @@ func (f *File) Reading() Reading { return f.reading }
 // Warnings are what a person should know, such as rows that are hidden and were read.
 func (f *File) Warnings() []string { return f.warnings }
 
+// Contents is what the entries have that [File.Entries] has yielded when it was last called, for
+// what says whether exports take them.
+func (f *File) Contents() integrations.Contents { return f.contents }
+
 // Entries yields the entries of the file and, if anything is wrong with it, one *[Error] that
 // has everything. After the first problem it only looks for more. It can be called again.
 func (f *File) Entries(progress func(bytes, entries int)) iter.Seq2[runlog.AccountingEntry, error] {
@@ -192,7 +204,13 @@ func (f *File) Entries(progress func(bytes, entries int)) iter.Seq2[runlog.Accou
 		progress = func(int, int) {}
 	}
 	return func(yield func(runlog.AccountingEntry, error) bool) {
-		r := newReader(f, progress, yield)
+		f.contents = integrations.Contents{}
+		r := newReader(f, progress, func(e runlog.AccountingEntry, err error) bool {
+			if err == nil {
+				f.contents.Note(e.Currency, e.Account, e.Dimensions)
+			}
+			return yield(e, err)
+		})
 		for _, p := range append(f.before[:len(f.before):len(f.before)], f.undecided...) {
 			r.add(p)
 		}

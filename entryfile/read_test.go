@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -39,6 +40,31 @@ func readAll(t testing.TB, name string, format Format, text string) (entries []r
 }
 
 const head = "entry_id,voucher_id,entry_date,account,amount,currency,text,dimensions\n"
+
+// What exports may not take of a file's entries is noted as they pass: of the last reading, and
+// not of a line that is wrong.
+func TestContents(t *testing.T) {
+	f := open(t, "a.csv", head+`1,V,2026-10-31,1920,5,EUR,,"{""department"": ""10""}"`+"\n2,V,2026-10-31,3000,-5,NOK\n", Options{})
+	require.Equal(t, integrations.Contents{}, f.Contents(), "nothing has passed")
+	var want integrations.Contents
+	want.Note("EUR", "1920", map[string]string{"department": "10"})
+	want.Note("NOK", "3000", nil)
+	for range 2 {
+		_, err := all(f)
+		require.NoError(t, err)
+		require.Equal(t, want, f.Contents())
+	}
+	for range f.Entries(nil) {
+		break
+	}
+	want = integrations.Contents{}
+	want.Note("EUR", "1920", map[string]string{"department": "10"})
+	require.Equal(t, want, f.Contents())
+	f = open(t, "a.csv", head+"1,V,2026-10-31,1920,x,EUR\n", Options{})
+	_, err := all(f)
+	require.Error(t, err)
+	require.Equal(t, integrations.Contents{}, f.Contents())
+}
 
 // The same entries in both formats, recognized by name or by first character.
 func TestReadEntries(t *testing.T) {

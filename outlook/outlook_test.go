@@ -219,3 +219,9 @@ func TestSchedulePausedByItself(t *testing.T) {
 	months(t, false).askSchedule(t.Context(), says(nil), late)
 	require.Equal(t, 3, asked, "nobody is asked if nothing waits, the integration is paused, or there is no schedule")
 }
+
+// Whether a vendor takes exports is known without asking anybody.
+func TestPreviewNeedsAnExporter(t *testing.T) {
+	_, err := Preview(t.Context(), nil, nil, integrations.Integration{Adapter: "faxbridge"}, exports.Export{}, nil, now)
+	require.EqualError(t, err, "adapter faxbridge takes no exports; name an integration of another adapter, see starter integrations list")
+}

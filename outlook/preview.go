@@ -2,8 +2,10 @@ package outlook
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -27,7 +29,11 @@ type Dry struct {
 // Preview returns what a run of e would do if it started now, and does nothing. A period
 // that overlaps another one is refused as the run would refuse it, with a
 // [*runlog.OverlapError]. vouchers are those that a retry is limited to; nil is no limit.
-func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, e exports.Export, chunkSize int, vouchers []string, now time.Time) (p Dry, err error) {
+func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, e exports.Export, vouchers []string, now time.Time) (p Dry, err error) {
+	v, _ := vendors.Lookup(in.Adapter)
+	if v.Export.Entries == 0 {
+		return p, fmt.Errorf("adapter %s takes no exports; name an integration of another adapter, see starter integrations list", in.Adapter)
+	}
 	o, err := Load(ctx, db, in, now)
 	if err != nil {
 		return p, err
@@ -51,7 +57,7 @@ func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, i
 	if claim.Export != nil {
 		p.Message = o.state(*claim.Export, nil) + ", and is not planned yet; it would plan now:"
 	}
-	plan, err := runlog.PreviewRetry(ctx, db, sources, e, in.Export, chunkSize, vouchers)
+	plan, err := runlog.PreviewRetry(ctx, db, sources, e, in.Export, v.Export.ChunkSize(in.Export.ChunkSize), vouchers)
 	p.Entries, p.Vouchers, p.Chunks, p.Late, p.Amounts, p.Refused = plan.Entries, plan.Vouchers, plan.Chunks, plan.Late, plan.Amounts, statement.OfRefusals(plan.Rejected)
 	return p, err
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // Resolution is what a person found out about a voucher whose outcome is open.
@@ -39,6 +41,38 @@ func ResolveVoucher(ctx context.Context, db Beginner, organization uuid.UUID, r 
 		err = fmt.Errorf("export %s has no voucher %s whose outcome is open", r.ExportID, r.VoucherID)
 	}
 	return entries, err
+}
+
+// NotOpenError says that a chain has no voucher of an ID whose outcome is open.
+type NotOpenError struct {
+	Chain     exports.Chain
+	VoucherID string
+}
+
+// Error says what to do.
+func (e *NotOpenError) Error() string {
+	return fmt.Sprintf("%s has no voucher %s whose outcome is open; what is waiting or unknown: starter exports show %s", e.Chain.Name(), e.VoucherID, e.Chain.Reference())
+}
+
+// ResolveInChain records what a person found out about a voucher of a chain, with
+// [ResolveVoucher], in each of its exports that has entries of it whose outcome is open; r needs
+// no export. It returns what was recorded, also what came before an error. Where there is no
+// such entry it is a [*NotOpenError].
+func ResolveInChain(ctx context.Context, db Beginner, organization uuid.UUID, c exports.Chain, r Resolution) (done []Resolution, err error) {
+	open, err := OpenVoucherExports(ctx, db, organization, c, r.VoucherID)
+	if err == nil && len(open) == 0 {
+		err = &NotOpenError{c, r.VoucherID}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, r.ExportID = range open {
+		if r.Entries, err = ResolveVoucher(ctx, db, organization, r); err != nil {
+			return done, err
+		}
+		done = append(done, r)
+	}
+	return done, nil
 }
 
 // refusalOf is the message alone where a function of the schema refuses what an operator asks for; other errors pass

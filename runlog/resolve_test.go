@@ -100,3 +100,43 @@ func TestResolveMarksTheRest(t *testing.T) {
 	require.Len(t, open, 2)
 	require.True(t, open[0].Open && open[0].PartlyExported)
 }
+
+// A voucher of a chain is resolved in each of its exports that has something of it that is open;
+// what was recorded before an error is returned with it, and what is not open names what is.
+func TestResolveInChain(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ctx, e := t.Context(), b.vouchers(2)
+	b.settle(e, 1, exports.Unknown, nil)
+	b.close(e)
+	retry := b.claim("2026-10", &e.ID)
+	b.plan(retry, integrations.ExportSettings{}, 500)
+	_, err := b.admin.Exec(ctx, `UPDATE ledgerline.export_entries SET export_id = $1 WHERE entry_id = 'e0-2'`, e.ID) // so that both have some of it
+	require.NoError(t, err)
+	_, err = b.admin.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'unknown', effect = 'open', ended = true WHERE voucher_id = 'v0'`)
+	require.NoError(t, err)
+	c, err := runlog.LoadChain(ctx, b.reader, b.org, e.ID)
+	require.NoError(t, err)
+	open, err := runlog.OpenVoucherExports(ctx, b.reader, b.org, c, "v0")
+	require.NoError(t, err)
+	require.ElementsMatch(t, []uuid.UUID{e.ID, retry.ID}, open)
+	resolve := func(voucher string, there bool) ([]runlog.Resolution, error) {
+		return runlog.ResolveInChain(ctx, b.operator, b.org, c, runlog.Resolution{VoucherID: voucher, AtVendor: there, Reason: "seen", Actor: "kari"})
+	}
+	done, err := resolve("v0", false)
+	require.ErrorContains(t, err, "is pending", "the retry may still send it")
+	require.LessOrEqual(t, len(done), 1, "that of the export before it, if it was the first")
+	first := len(done)
+	done, err = resolve("v0", true)
+	require.NoError(t, err)
+	require.Len(t, done, 2-first)
+	for _, r := range done {
+		require.Equal(t, []any{"v0", true, 1, "kari"}, []any{r.VoucherID, r.AtVendor, r.Entries, r.Actor})
+	}
+	for _, voucher := range []string{"v0", "nowhere"} {
+		_, err = resolve(voucher, true)
+		var none *runlog.NotOpenError
+		require.ErrorAs(t, err, &none)
+		require.EqualError(t, err, "October 2026 has no voucher "+voucher+" whose outcome is open; what is waiting or unknown: starter exports show 2026-10 --integration "+b.spec.Name)
+	}
+}

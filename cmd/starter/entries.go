@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,7 +62,7 @@ another file. So is one of more than one currency, which no export takes.`,
 					return err
 				}
 				defer s.close()
-				read.columnsOf(s.integration)
+				read.options.ColumnsFrom(s.integration)
 			}
 			f, err := read.open(c)
 			if err != nil {
@@ -77,10 +76,9 @@ another file. So is one of more than one currency, which no export takes.`,
 				defer s.close()
 			}
 			bar := newProgress(c.ErrOrStderr(), "import", f.Size())
-			var contents integrations.Contents
-			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, noted(&contents, f.Entries(func(bytes, entries int) {
+			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, f.Entries(func(bytes, entries int) {
 				bar.set(bytes, count(entries, "entry"))
-			})), options)
+			}), options)
 			bar.end()
 			var wrong *entryfile.Error
 			if errors.As(err, &wrong) {
@@ -94,7 +92,7 @@ another file. So is one of more than one currency, which no export takes.`,
 				return err
 			}
 			if result.Added+result.Replaced > 0 {
-				s.warnNotTaken(contents)
+				s.warnNotTaken(f.Contents())
 			}
 			if !options.DryRun {
 				s.sayWhereTo(result)
@@ -108,20 +106,6 @@ another file. So is one of more than one currency, which no export takes.`,
 	read.add(c)
 	corrects.flags(c)
 	return c
-}
-
-// noted notes what entries have as they pass.
-func noted(contents *integrations.Contents, entries iter.Seq2[runlog.AccountingEntry, error]) iter.Seq2[runlog.AccountingEntry, error] {
-	return func(yield func(runlog.AccountingEntry, error) bool) {
-		for e, err := range entries {
-			if err == nil {
-				contents.Note(e.Currency, e.Account, e.Dimensions)
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
 }
 
 // warnNotTaken warns of what integrations that export entries would refuse of the file's. One

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/entryfile"
-	"github.com/ledgerline/ledgerline/integrations"
 )
 
 // readingHelp says how a file is read, for the help of the commands that read one.
@@ -44,13 +43,6 @@ func (r *readFlags) add(c *cobra.Command) {
 	f.StringSliceVar(&o.IDFrom, "id-from", nil, "`columns` of which entry IDs are made, for a file without them; ours or the file's headings")
 	f.BoolVar(&o.IgnoreColumns, "ignore-columns", false, "leave out columns that are none of ours")
 	f.BoolVar(&o.AllowDates, "allow-dates", false, "accept dates before 1990 and after next year")
-}
-
-// columnsOf takes the names of columns from an integration's file, unless --columns has some.
-func (r *readFlags) columnsOf(in integrations.Integration) {
-	if o := &r.options; len(o.Columns) == 0 && len(in.Export.Columns) > 0 {
-		o.Columns, o.ColumnsOf = in.Export.Columns, "export.columns of "+in.Name
-	}
 }
 
 // open opens the file and shows how far that is.

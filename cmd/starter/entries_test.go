@@ -71,7 +71,7 @@ func TestColumnsOfAnIntegration(t *testing.T) {
 		t.Helper()
 		var flags readFlags
 		c := &cobra.Command{Use: "import", SilenceUsage: true, SilenceErrors: true, RunE: func(c *cobra.Command, _ []string) error {
-			flags.columnsOf(in)
+			flags.options.ColumnsFrom(in)
 			f, err := flags.open(c)
 			if err != nil {
 				return err

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -46,23 +46,13 @@ user@host.`,
 				return err
 			}
 			defer s.close()
-			open, err := runlog.OpenVoucherExports(c.Context(), s.db, s.organization, t.Chain, voucher)
-			if err != nil {
-				return err
-			}
-			if len(open) == 0 {
-				return fmt.Errorf("%s has no voucher %s whose outcome is open; what is waiting or unknown: starter exports show %s", t.Name(), voucher, t.Reference())
-			}
-			for _, id := range open {
-				r := runlog.Resolution{ExportID: id, VoucherID: voucher, AtVendor: there, Reason: reason, Actor: whoami()}
-				if r.Entries, err = runlog.ResolveVoucher(c.Context(), s.db, s.organization, r); err != nil {
-					return err
-				}
-				if err := a.printResolution(c.OutOrStdout(), r, t.Reference()); err != nil {
-					return err
+			done, err := runlog.ResolveInChain(c.Context(), s.db, s.organization, t.Chain, runlog.Resolution{VoucherID: voucher, AtVendor: there, Reason: reason, Actor: whoami()})
+			for _, r := range done {
+				if printErr := a.printResolution(c.OutOrStdout(), r, t.Reference()); printErr != nil {
+					return errors.Join(printErr, err)
 				}
 			}
-			return nil
+			return err
 		},
 	}
 	organizationFlag(c, &org)

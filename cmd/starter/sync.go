@@ -11,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
-	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/outlook"
@@ -85,11 +83,7 @@ func (a *app) previewSync(s *session, in workflows.SyncInput) error {
 	if err != nil {
 		return err
 	}
-	x, ok := activities.Adapters()[s.integration.Adapter].(adapters.Exporter)
-	if !ok {
-		return fmt.Errorf("adapter %s takes no exports; name an integration of another adapter, see starter integrations list", s.integration.Adapter)
-	}
-	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, engine.ExportOf(in), activities.ChunkSize(x.Vendor(), s.integration.Export), in.Vouchers, time.Now())
+	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, engine.ExportOf(in), in.Vouchers, time.Now())
 	if err != nil {
 		return err
 	}

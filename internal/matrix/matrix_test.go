@@ -220,7 +220,7 @@ func (x *trial) firstAttempt() exports.Export {
 		Trigger: exports.ByHand, TriggeredBy: "matrix", StartedAt: x.clock.now(), WorkflowID: "before", RunID: x.run,
 	})
 	must(e, err)
-	size := activities.ChunkSize(x.options.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
+	size := x.options.Adapters[x.spec.Adapter].Vendor().Export.ChunkSize(x.spec.Export.ChunkSize)
 	must(runlog.PlanExport(ctx, x.options.DB, nil, e, x.spec.Export, size, size))
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(silent)
