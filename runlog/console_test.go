@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -324,7 +325,24 @@ func TestConsoleLogin(t *testing.T) {
 func TestConsoleDoesWhatFinanceDoes(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
-	b.operator = b.console // whatever a test of the operator uses
+	done, err := b.importingAs(b.console, pair("v", "10.00", "1920", october), runlog.ImportOptions{})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, done.Added)
+	done, err = b.importingAs(b.console, pair("v", "12.00", "1920", october), runlog.ImportOptions{Replace: true})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, done.Replaced)
+	_, err = runlog.WithdrawVoucher(t.Context(), b.console, b.org, "v", "kari", "twice")
+	require.NoError(t, err)
+	_, err = b.importingAs(b.console, pair("v", "12.00", "1920", october), runlog.ImportOptions{})
+	require.NoError(t, err)
+	e := b.claim("2026-10", nil)
+	b.plan(e, mapped, 500)
+	b.become(e, exports.Sent, "v")
+	b.close(e)
+	n, err := runlog.ResolveVoucher(t.Context(), b.console, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v", AtVendor: true, Reason: "seen", Actor: "kari"})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+
 	p, changed, err := runlog.PauseIntegration(t.Context(), b.console, b.org, b.spec.ID, "kari", "they upgrade")
 	require.NoError(t, err)
 	require.True(t, changed)

@@ -14,6 +14,8 @@ import (
 // quick beside millions of entries: what is at the vendor is counted once, when an export has
 // ended, see [SumExports], and only what is not there, and what runs have exported so far,
 // entry by entry.
+//
+// Of each export it has what the methods of [exports.Chain] need, and not what it cost.
 func ListPeriodSums(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time) (list []exports.Chain, err error) {
 	err = inSnapshot(ctx, db, organization, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
@@ -23,7 +25,7 @@ func ListPeriodSums(ctx context.Context, db Beginner, organization uuid.UUID, si
 		if err := s.load(ctx, tx, since); err != nil {
 			return err
 		}
-		for _, count := range []func(context.Context, pgx.Tx) error{s.countKnown, s.countLive, s.countMissing, s.countLateErrors} {
+		for _, count := range []func(context.Context, pgx.Tx) error{s.countLive, s.countMissing, s.countLateErrors} {
 			if err := count(ctx, tx); err != nil {
 				return err
 			}
@@ -52,56 +54,68 @@ type sums struct {
 	done         map[uuid.UUID]bool           // exports of which is counted what the vendor has
 }
 
-// load reads the exports and makes their chains.
+// load reads the exports with what was counted of them before, and makes their chains.
 func (s *sums) load(ctx context.Context, tx pgx.Tx, since time.Time) error {
-	rows, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND period_end > $2 ORDER BY started_at DESC, export_id`, s.organization, since)
-	if err != nil {
-		return err
-	}
-	type fact struct {
-		ExportID    uuid.UUID
-		Integration string
-		IsPlanned   bool
-	}
-	facts, err := queryRows[fact](ctx, tx, `
-		SELECT export.export_id, integration.name AS integration, export.planned_at IS NOT NULL OR export.trigger = 'adopt' AS is_planned
+	rows, err := tx.Query(ctx, `
+		SELECT export.export_id, export.integration_id, integration.name, export.adapter_name, export.period, export.period_start, export.period_end, export.trigger,
+		    export.parent_export_id, export.scheduled_at, export.started_at, export.deferred_until, coalesce(export.deferred_for, ''), export.finished_at, export.status,
+		    coalesce(export.error_code, ''), coalesce(export.error_message, ''), export.planned_at IS NOT NULL OR export.trigger = 'adopt',
+		    known.export_id IS NOT NULL, coalesce(known.entries, 0), coalesce(known.late, 0), coalesce(known.vouchers, 0), known.amounts
 		FROM ledgerline.bufdir_export_audit_log AS export
 		JOIN ledgerline.integrations AS integration ON integration.organization_id = $1 AND integration.integration_id = export.integration_id
-		WHERE export.organization_id = $1 AND export.period_end > $2`, s.organization, since)
+		LEFT JOIN ledgerline.export_sums AS known ON known.organization_id = $1 AND known.export_id = export.export_id
+		WHERE export.organization_id = $1 AND export.period_end > $2 ORDER BY export.started_at DESC, export.export_id`, s.organization, since)
 	if err != nil {
 		return err
 	}
-	byID := make(map[uuid.UUID]fact, len(facts))
-	for _, f := range facts {
-		byID[f.ExportID] = f
+	type export struct {
+		exports.Export
+		integration string
+		planned     bool
 	}
-	retries := make(map[uuid.UUID][]exports.Export)
-	for _, e := range rows {
+	var list []export
+	var known []exportedSum
+	e, sum, isKnown := export{Export: exports.Export{OrganizationID: s.organization}}, exportedSum{}, false
+	retries := make(map[uuid.UUID][]export)
+	_, err = pgx.ForEachRow(rows, []any{
+		&e.ID, &e.IntegrationID, &e.integration, &e.AdapterName, &e.Period, &e.PeriodStart, &e.PeriodEnd, &e.Trigger,
+		&e.ParentID, &e.ScheduledAt, &e.StartedAt, &e.DeferredUntil, &e.DeferredFor, &e.FinishedAt, &e.Status,
+		&e.ErrorCode, &e.ErrorMessage, &e.planned, &isKnown, &sum.Entries, &sum.Late, &sum.Vouchers, &sum.Amounts,
+	}, func() error {
 		if e.ParentID != nil {
 			retries[*e.ParentID] = append(retries[*e.ParentID], e)
+		} else {
+			list = append(list, e)
 		}
+		if isKnown {
+			sum.ExportID = e.ID
+			known = append(known, sum)
+		}
+		sum.Amounts = nil // the next row has a map of its own
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	for _, e := range rows {
-		if e.ParentID != nil {
-			continue
-		}
-		s.order = append(s.order, e.ID)
-		c := &exports.Chain{Integration: byID[e.ID].Integration, Counts: make(map[exports.Outcome]exports.Count)}
-		for members := []exports.Export{e}; len(members) > 0; {
-			var next []exports.Export
+	for _, first := range list {
+		s.order = append(s.order, first.ID)
+		c := &exports.Chain{Integration: first.integration, Counts: make(map[exports.Outcome]exports.Count)}
+		for members := []export{first}; len(members) > 0; {
+			var next []export
 			for _, m := range members {
-				c.Exports, c.Planned = append(c.Exports, m), c.Planned || byID[m.ID].IsPlanned
+				c.Exports, c.Planned = append(c.Exports, m.Export), c.Planned || m.planned
 				s.chainOf[m.ID] = c
-				s.firsts, s.all = append(s.firsts, e.ID), append(s.all, m.ID)
+				s.firsts, s.all = append(s.firsts, first.ID), append(s.all, m.ID)
 				next = append(next, retries[m.ID]...)
 			}
 			members = next
 		}
 	}
+	s.add(known)
 	return nil
 }
 
-// exported is what the vendor has of an export.
+// exportedSum is what the vendor has of an export.
 type exportedSum struct {
 	ExportID uuid.UUID
 	Entries  int
@@ -118,18 +132,15 @@ func (s *sums) add(list []exportedSum) {
 		}
 		n := c.Counts[exports.WasExported]
 		n.Entries, n.Vouchers = n.Entries+e.Entries, n.Vouchers+e.Vouchers
-		if len(e.Amounts) > 0 {
+		switch {
+		case len(e.Amounts) == 0:
+		case n.Amounts == nil:
+			n.Amounts = e.Amounts
+		default:
 			n.Amounts = exports.AddAmounts(n.Amounts, e.Amounts)
 		}
 		c.Counts[exports.WasExported], c.Late = n, c.Late+e.Late
 	}
-}
-
-// countKnown adds what has been counted before.
-func (s *sums) countKnown(ctx context.Context, tx pgx.Tx) error {
-	list, err := queryRows[exportedSum](ctx, tx, `SELECT export_id, entries, late, vouchers, amounts FROM ledgerline.export_sums WHERE organization_id = $1`, s.organization)
-	s.add(list)
-	return err
 }
 
 // countLive counts what the vendor has of the other exports.
@@ -156,7 +167,7 @@ func (s *sums) countLive(ctx context.Context, tx pgx.Tx) error {
 		    FROM unnest($2::uuid[]) AS live JOIN ledgerline.export_entries AS entry ON entry.organization_id = $1 AND entry.export_id = live AND entry.state = 'exported' GROUP BY 1, 2, 3
 		), retried AS MATERIALIZED (SELECT * FROM unnest($3::uuid[], $4::uuid[]) AS retried (export_id, before)
 		), amounts AS (
-		    SELECT export_id, jsonb_object_agg(currency, amount::text) AS amounts FROM (SELECT export_id, currency, sum(amount) AS amount FROM parts GROUP BY 1, 2) AS each
+		    SELECT export_id, jsonb_object_agg(currency, round(amount, greatest(2, scale(amount)))::text) AS amounts FROM (SELECT export_id, currency, sum(amount) AS amount FROM parts GROUP BY 1, 2) AS each
 		    WHERE amount IS NOT NULL GROUP BY 1
 		), vouchers AS (SELECT export_id, voucher_id, sum(entries) AS entries, sum(late) AS late FROM parts GROUP BY 1, 2
 		), earlier AS MATERIALIZED (

@@ -17,6 +17,15 @@ func (b books) sumsAreTheChains(when string) {
 	b.t.Helper()
 	want, _, err := runlog.ListChains(b.t.Context(), b.reader, b.org, runlog.ChainFilter{})
 	require.NoError(b.t, err)
+	for _, c := range want { // what an export cost is not read
+		for i, e := range c.Exports {
+			c.Exports[i] = exports.Export{
+				OrganizationID: e.OrganizationID, ID: e.ID, IntegrationID: e.IntegrationID, AdapterName: e.AdapterName, Period: e.Period, PeriodStart: e.PeriodStart, PeriodEnd: e.PeriodEnd,
+				Trigger: e.Trigger, ParentID: e.ParentID, ScheduledAt: e.ScheduledAt, StartedAt: e.StartedAt, DeferredUntil: e.DeferredUntil, DeferredFor: e.DeferredFor,
+				FinishedAt: e.FinishedAt, Status: e.Status, ErrorCode: e.ErrorCode, ErrorMessage: e.ErrorMessage,
+			}
+		}
+	}
 	got, err := runlog.ListPeriodSums(b.t.Context(), b.console, b.org, time.Time{})
 	require.NoError(b.t, err)
 	require.Equal(b.t, want, got, when)

@@ -166,6 +166,10 @@ func CloseExport(ctx context.Context, db Beginner, e exports.Export) (closed exp
 		_, err = report(ctx, tx, exportEvent(closed))
 		return err
 	})
+	if err == nil {
+		// So that no reader has to. Where it fails, one does.
+		_, _ = sumExports(ctx, db, e.OrganizationID, []uuid.UUID{e.ID})
+	}
 	return closed, err
 }
 

@@ -7,12 +7,13 @@
 // another's integration; the worker cannot change an attempt that it has recorded; a
 // unique key makes writing a row again harmless.
 //
-// Four roles share the work, none of which owns anything:
+// Five roles share the work, none of which owns anything:
 //
 //	ledgerline_worker     reads integrations; records attempts, exports, health and notifications; makes partitions
 //	ledgerline_operator   applies integrations, reads rows, resolves and adopts entries (the starter)
 //	ledgerline_reader     reads
-//	ledgerline_retention  drops old partitions
+//	ledgerline_console    reads; corrects entries, resolves and pauses; keeps sessions, actions and uploads (the console)
+//	ledgerline_retention  drops old partitions and records of the console
 //
 // Every query on an organization's data runs in a transaction that names it, see
 // [InOrganization]; functions that work for all organizations run with the owner's

@@ -21,8 +21,8 @@ several places at once.
 
 DATABASE_URL must name a user with CREATEROLE who owns the database or may create
 a schema in it; no superuser is needed. The migration creates the group roles
-ledgerline_worker, ledgerline_operator, ledgerline_reader and ledgerline_retention;
-make your own users members of them. After a restore, run it to set owners and
+ledgerline_worker, ledgerline_operator, ledgerline_reader, ledgerline_console and
+ledgerline_retention; make your own users members of them. After a restore, run it to set owners and
 rights again.
 
   CREATE ROLE app LOGIN PASSWORD '…' IN ROLE ledgerline_worker;`,

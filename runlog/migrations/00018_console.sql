@@ -260,7 +260,7 @@ BEGIN
                 count(*) FILTER (WHERE is_first AND (one.retried IS NULL OR NOT EXISTS (
                     SELECT FROM ledgerline.export_entries AS earlier WHERE earlier.organization_id = org AND earlier.export_id = ANY(one.retried)
                         AND earlier.voucher_id COLLATE "C" = by_voucher.voucher_id AND earlier.state = 'exported'))),
-                coalesce((SELECT jsonb_object_agg(currency, amount::text) FROM (
+                coalesce((SELECT jsonb_object_agg(currency, round(amount, greatest(2, scale(amount)))::text) FROM (
                     SELECT currency, sum(amount) AS amount FROM ledgerline.export_entries
                     WHERE organization_id = org AND export_id = one.wanted AND state = 'exported' AND amount > 0 GROUP BY currency) AS by_currency), '{}')
             FROM (SELECT voucher_id COLLATE "C" AS voucher_id, true AS is_first, count(*) AS entries, count(*) FILTER (WHERE late) AS late
