@@ -190,9 +190,12 @@ func (r *request) callAgain(nothing) (*done, error) {
 		return nil, refuse(http.StatusServiceUnavailable, "engine_unavailable").because(err)
 	}
 	made, err := engine.CallAgain(r.Context(), r.c.Temporal, r.db(), r.org.ID, id, r.who.Actor())
-	if err != nil {
-		return nil, refuse(http.StatusConflict, "not_again").detailed(err.Error())
+	var not *engine.NotAgainError
+	if errors.As(err, &not) {
+		return nil, refuse(http.StatusConflict, "not_again").because(err)
+	} else if err != nil {
+		return nil, err
 	}
-	return &done{Status: http.StatusAccepted, Target: "/calls/" + made.String(), Before: map[string]any{"correlationId": id}, After: map[string]any{"correlationId": made},
-		Result: map[string]any{"correlationId": made}}, nil
+	of := map[string]any{"correlationId": made.CorrelationID}
+	return &done{Status: http.StatusAccepted, Target: "/calls/" + made.CorrelationID.String(), Before: map[string]any{"correlationId": id}, After: of, Result: of}, nil
 }

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
@@ -73,11 +71,7 @@ func (r *request) preview() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, ok := activities.Adapters()[in.Adapter].(adapters.Exporter)
-	if !ok {
-		return nil, refuse(http.StatusConflict, "no_exports")
-	}
-	dry, err := outlook.Preview(r.Context(), r.db(), r.c.Sources, in, engine.ExportOf(run), activities.ChunkSize(x.Vendor(), in.Export), run.Vouchers, r.now)
+	dry, err := outlook.Preview(r.Context(), r.db(), r.c.Sources, in, engine.ExportOf(run), run.Vouchers, r.now)
 	if err != nil {
 		return nil, err
 	}
@@ -225,28 +219,17 @@ func (r *request) resolve(in resolveInput) (*done, error) {
 	if err != nil {
 		return nil, err
 	}
-	open, err := runlog.OpenVoucherExports(r.Context(), r.db(), r.org.ID, c, r.PathValue("voucher"))
-	if err != nil {
-		return nil, err
-	}
-	if len(open) == 0 {
+	all, err := runlog.ResolveInChain(r.Context(), r.db(), r.org.ID, c, runlog.Resolution{VoucherID: r.PathValue("voucher"), AtVendor: in.AtVendor == "yes", Reason: reason, Actor: r.who.Actor()})
+	var soon *runlog.TooSoonError
+	var conflict *runlog.ConflictError
+	var not *runlog.NotOpenError
+	switch {
+	case errors.As(err, &soon):
+		return nil, refuse(http.StatusConflict, "too_soon", "time", r.said.Time(r.now.Add(soon.Wait), r.now))
+	case errors.As(err, &conflict), errors.As(err, &not):
 		return nil, refuse(http.StatusConflict, "not_resolved")
-	}
-	all := []runlog.Resolution{}
-	for _, id := range open {
-		one := runlog.Resolution{ExportID: id, VoucherID: r.PathValue("voucher"), AtVendor: in.AtVendor == "yes", Reason: reason, Actor: r.who.Actor()}
-		if one.Entries, err = runlog.ResolveVoucher(r.Context(), r.db(), r.org.ID, one); err != nil {
-			var soon *runlog.TooSoonError
-			var conflict *runlog.ConflictError
-			switch {
-			case errors.As(err, &soon):
-				return nil, refuse(http.StatusConflict, "too_soon", "time", r.said.Time(r.now.Add(soon.Wait), r.now))
-			case errors.As(err, &conflict):
-				return nil, refuse(http.StatusConflict, "not_resolved")
-			}
-			return nil, err
-		}
-		all = append(all, one)
+	case err != nil:
+		return nil, err
 	}
 	return &done{Target: periodPath(spec.Name, c.First().Period), Result: all, After: all, Before: map[string]any{"counts": c.Counts}}, nil
 }

@@ -223,7 +223,6 @@ func (p *person) do(req *http.Request) answer {
 	p.t.Helper()
 	if p.cookie != "" {
 		req.AddCookie(&http.Cookie{Name: "ledgerline", Value: p.cookie})
-		req.AddCookie(&http.Cookie{Name: "__Host-ledgerline", Value: p.cookie})
 	}
 	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := c.Do(req)

@@ -143,7 +143,7 @@ func (r *request) overview() (any, error) {
 
 // overviewFacts is all that an overview is made of.
 type overviewFacts struct {
-	sums         map[uuid.UUID]map[string]runlog.PeriodSum
+	sums         map[uuid.UUID]map[string]exports.Chain // by integration and period
 	health       map[uuid.UUID]runlog.HealthStatus
 	usage        map[uuid.UUID]runlog.MonthlyUsage
 	next         map[uuid.UUID]engine.NextRun
@@ -152,16 +152,19 @@ type overviewFacts struct {
 }
 
 func (r *request) overviewFacts(list []integrations.Integration) (f overviewFacts, err error) {
-	f = overviewFacts{sums: make(map[uuid.UUID]map[string]runlog.PeriodSum), health: make(map[uuid.UUID]runlog.HealthStatus), usage: make(map[uuid.UUID]runlog.MonthlyUsage)}
+	f = overviewFacts{sums: make(map[uuid.UUID]map[string]exports.Chain), health: make(map[uuid.UUID]runlog.HealthStatus), usage: make(map[uuid.UUID]runlog.MonthlyUsage)}
 	sums, err := runlog.ListPeriodSums(r.Context(), r.db(), r.org.ID, r.now.AddDate(0, -periodsShown-1, 0))
 	if err != nil {
 		return f, err
 	}
-	for _, s := range sums {
-		if f.sums[s.IntegrationID] == nil {
-			f.sums[s.IntegrationID] = make(map[string]runlog.PeriodSum)
+	for _, c := range sums {
+		first := c.First()
+		if f.sums[first.IntegrationID] == nil {
+			f.sums[first.IntegrationID] = make(map[string]exports.Chain)
 		}
-		f.sums[s.IntegrationID][s.Period] = s
+		if _, has := f.sums[first.IntegrationID][first.Period]; !has || first.Trigger != exports.ByAdopting { // what was adopted counts if there is nothing else
+			f.sums[first.IntegrationID][first.Period] = c
+		}
 	}
 	states, err := runlog.ListHealth(r.Context(), r.db(), r.org.ID)
 	if err != nil {
@@ -199,7 +202,7 @@ func (f overviewFacts) kindOf(in integrations.Integration) exports.PeriodKind {
 	}
 	newest := ""
 	for p := range f.sums[in.ID] {
-		if newest == "" || f.sums[in.ID][p].Start.After(f.sums[in.ID][newest].Start) {
+		if newest == "" || f.sums[in.ID][p].First().PeriodStart.After(f.sums[in.ID][newest].First().PeriodStart) {
 			newest = p
 		}
 	}
@@ -253,13 +256,13 @@ func (f overviewFacts) cell(id uuid.UUID, period string) cell {
 	}
 	c := cell{Period: period, Counts: sum.Counts, State: cellArrived}
 	switch {
-	case sum.State == exports.ChainFailed:
+	case sum.State() == exports.ChainFailed:
 		c.State = cellFailed
 	case sum.Counts[exports.IsUnknown].Entries > 0:
 		c.State = cellUnknown
 	case sum.Counts[exports.WasRefused].Entries > 0:
 		c.State = cellRefused
-	case sum.State == exports.ChainRunning || sum.Counts[exports.IsWaiting].Entries > 0:
+	case sum.State() == exports.ChainRunning || sum.Counts[exports.IsWaiting].Entries > 0:
 		c.State = cellWaiting
 	case sum.Counts[exports.WasExported].Entries == 0:
 		c.State = cellEmpty
