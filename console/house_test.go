@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -145,6 +146,7 @@ type site struct {
 	server   *httptest.Server
 	sessions signin.Sessions
 	access   signin.Access
+	issuer   string
 }
 
 // groupOf is the group that has a role in a house.
@@ -160,6 +162,7 @@ func newSite(t *testing.T, change func(*Options), list ...*house) *site {
 			"id_token_signing_alg_values_supported": []string{"RS256"}})
 	}))
 	t.Cleanup(issuer.Close)
+	s.issuer = issuer.URL
 	file := "groups:\n"
 	for _, h := range list {
 		for _, role := range signin.Roles {
@@ -207,9 +210,15 @@ type person struct {
 // signedIn is somebody of groups.
 func (s *site) signedIn(name string, groups ...string) *person {
 	s.t.Helper()
-	token := rand.Text() + rand.Text()
-	hash := sha256.Sum256([]byte(token))
-	require.NoError(s.t, s.sessions.Begin(s.t.Context(), hash[:], signin.Session{Subject: name, Name: name, Groups: groups, StartedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}))
+	raw := make([]byte, 32)
+	_, _ = rand.Read(raw)
+	token := base64.RawURLEncoding.EncodeToString(raw)
+	h := sha256.New() // as package signin keeps a session of this issuer and application
+	for _, part := range []string{"ledgerline session", s.issuer, "console", token} {
+		h.Write(append([]byte(part), 0))
+	}
+	hash := h.Sum(nil)
+	require.NoError(s.t, s.sessions.Begin(s.t.Context(), hash, signin.Session{Subject: name, Name: name, Groups: groups, StartedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}))
 	return &person{s, token}
 }
 

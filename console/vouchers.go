@@ -91,7 +91,7 @@ func (r *request) voucher() (any, error) {
 			v.CanChange = false
 		}
 	}
-	changes, err := runlog.VoucherHistory(r.Context(), r.db(), r.org.ID, id)
+	changes, err := runlog.ListEntryChanges(r.Context(), r.db(), r.org.ID, id)
 	if err != nil {
 		return nil, err
 	}
