@@ -27,7 +27,7 @@ import (
 var server *devstack.Postgres
 
 func TestMain(m *testing.M) {
-	_ = flag.Set("rapid.checks", "10") // each plans many exports; the command line can ask for more
+	_ = flag.Set("rapid.checks", "6") // each plans many exports; the command line can ask for more
 	os.Exit(devstack.WithPostgres(func(p *devstack.Postgres) int {
 		server = p
 		code := m.Run()

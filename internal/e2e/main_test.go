@@ -75,7 +75,9 @@ func setUp(m *testing.M) (code int, err error) {
 	if workerBin, err = devstack.Build(ctx, "./cmd/worker", true); err != nil {
 		return 1, err
 	}
-	if starterBin, err = devstack.Build(ctx, "./cmd/starter", true); err != nil {
+	// Without the race detector, with which each of some hundred short commands takes a second
+	// more; the tests of cmd/starter have it.
+	if starterBin, err = devstack.Build(ctx, "./cmd/starter", false); err != nil {
 		return 1, err
 	}
 	if temporal, err = client.Dial(stack.Temporal.ClientOptions()); err != nil {

@@ -36,7 +36,7 @@ import (
 // checks is how many cases an ordinary test run takes, steps how many steps a case
 // has on average, and seed where the cases of an ordinary run begin: they are always
 // the same. -rapid.seed 0 draws others.
-const checks, steps, seed = "40", "60", "20261126"
+const checks, steps, seed = "25", "60", "20261126"
 
 // parts are what all cases share: a database whose time is the case's, a way to
 // the vendors' server that each case has of its own, and a client.
