@@ -16,8 +16,12 @@ import (
 // attentionList is what needs a person.
 type attentionList struct {
 	Open         []need `json:"open"`
+	Waiting      []need `json:"waiting"` // nobody has to do anything now: it passes by itself, or another kind takes its place
 	Acknowledged []need `json:"acknowledged"`
 }
+
+// passes reports whether nobody has to do anything about a thing now.
+func passes(i attention.Item) bool { return i.Kind == attention.InFlight || i.Kind == attention.Late }
 
 // need is one thing that needs a person.
 type need struct {
@@ -40,11 +44,20 @@ type need struct {
 	AcknowledgedBy string         `json:"acknowledgedBy,omitempty"`
 	AcknowledgedAt *time.Time     `json:"acknowledgedAt,omitempty"`
 	Note           string         `json:"note,omitempty"`
+
+	With    string `json:"with,omitempty"`    // the period with which the entries went
+	Channel string `json:"channel,omitempty"` // of a notification
+	Actor   string `json:"actor,omitempty"`   // who paused it, or made the call
 }
 
 // needs are the things that need a person now, and which of them somebody has acknowledged.
-func (r *request) needs() ([]attention.Item, map[string]runlog.Acknowledgement, error) {
-	items, err := attention.List(r.Context(), attention.Sources{DB: r.db()}, r.org.ID, r.now)
+// With ask, Temporal is asked too: it knows at once of what the record learns later.
+func (r *request) needs(ask bool) ([]attention.Item, map[string]runlog.Acknowledgement, error) {
+	sources := attention.Sources{DB: r.db()}
+	if ask {
+		sources.Temporal = r.c.Temporal
+	}
+	items, err := attention.List(r.Context(), sources, r.org.ID, r.now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,16 +66,20 @@ func (r *request) needs() ([]attention.Item, map[string]runlog.Acknowledgement, 
 }
 
 func (r *request) attention() (any, error) {
-	items, acknowledged, err := r.needs()
+	items, acknowledged, err := r.needs(!r.streams())
 	if err != nil {
 		return nil, err
 	}
-	list := attentionList{Open: []need{}, Acknowledged: []need{}}
+	list := attentionList{Open: []need{}, Waiting: []need{}, Acknowledged: []need{}}
 	for _, i := range items {
 		n := r.needOf(i)
 		if a, ok := acknowledged[i.Key]; ok {
 			n.AcknowledgedBy, n.AcknowledgedAt, n.Note = a.Actor, &a.At, a.Note
 			list.Acknowledged = append(list.Acknowledged, n)
+			continue
+		}
+		if passes(i) {
+			list.Waiting = append(list.Waiting, n)
 			continue
 		}
 		list.Open = append(list.Open, n)
@@ -71,24 +88,31 @@ func (r *request) attention() (any, error) {
 }
 
 func (r *request) needOf(i attention.Item) need {
-	title, meaning, todo := r.said.Need(string(i.Kind), i.Adapter)
+	kind := string(i.Kind)
+	if i.Kind == attention.Unknown && i.CorrelationID != nil {
+		kind = "unknown_call"
+	}
+	title, meaning, todo := r.said.Need(kind, i.Adapter)
 	n := need{
 		Key: i.Key, Kind: i.Kind, Since: i.Since, Integration: i.Integration, Vendor: r.said.Vendor(i.Adapter), Period: i.Period, ExportID: i.ExportID, CorrelationID: i.CorrelationID,
-		Until: i.Until, ScheduledAt: i.ScheduledAt, ErrorKind: i.ErrorKind, Quote: i.Message,
+		Until: i.Until, ScheduledAt: i.ScheduledAt, ErrorKind: i.ErrorKind, Quote: i.Message, With: i.With, Channel: i.Channel, Actor: i.Actor,
 		Title: title, Meaning: meaning, Todo: todo,
 	}
 	if i.Count.Entries > 0 {
 		n.Count = &i.Count
 	}
-	if i.ErrorKind != "" {
+	if i.ErrorKind != "" && i.Kind != attention.Notification {
 		what, remedy := r.said.KindAt(i.ErrorKind, i.Adapter)
 		n.Meaning += " " + what
-		if remedy != "" {
+		if remedy != "" && slices.Contains(byCause, i.Kind) {
 			n.Todo = remedy
 		}
 	}
 	return n
 }
+
+// byCause are the kinds of which the error that causes them says what to do.
+var byCause = []attention.Kind{attention.Incident, attention.Credential, attention.Overdue}
 
 type acknowledgeInput struct {
 	Item string `json:"item"` // its key
@@ -102,7 +126,7 @@ func (r *request) acknowledge(in acknowledgeInput) (*done, error) {
 	if err != nil {
 		return nil, err
 	}
-	items, acknowledged, err := r.needs()
+	items, acknowledged, err := r.needs(true)
 	if err != nil {
 		return nil, err
 	}

@@ -119,7 +119,7 @@ func (r *request) overview() (any, error) {
 		return nil, err
 	}
 	for _, i := range facts.items {
-		if _, is := facts.acknowledged[i.Key]; !is {
+		if _, is := facts.acknowledged[i.Key]; !is && !passes(i) {
 			o.Needs++
 		}
 	}
@@ -185,7 +185,7 @@ func (r *request) overviewFacts(list []integrations.Integration) (f overviewFact
 		f.usage[u.IntegrationID] = u
 	}
 	f.next = engine.NextRuns(r.Context(), nil, list, pauses, r.now)
-	f.items, f.acknowledged, err = r.needs()
+	f.items, f.acknowledged, err = r.needs(false)
 	return f, err
 }
 

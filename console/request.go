@@ -107,9 +107,14 @@ func (r *request) findOrganization(which string) (o integrations.Organization, e
 	return runlog.FindOrganization(r.Context(), r.db(), which)
 }
 
+// streams reports whether a page asks for word of changes, and not for itself.
+func (r *request) streams() bool {
+	return !r.api && strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+}
+
 // show serves a view: as JSON, as a page, or as word that the page has changed.
 func (r *request) show(v view) error {
-	if !r.api && strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+	if r.streams() {
 		return r.stream(v)
 	}
 	data, err := v.load(r)
@@ -147,7 +152,7 @@ func (r *request) fail(p *problem, wrote bool) {
 	switch {
 	case p.Status == http.StatusUnauthorized && r.api:
 		h.Set("WWW-Authenticate", "Bearer")
-	case p.Status == http.StatusUnauthorized && r.Method == http.MethodGet && !strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
+	case p.Status == http.StatusUnauthorized && r.Method == http.MethodGet && !r.streams():
 		http.Redirect(r.w, r.Request, signin.BeginURL(r.Request), http.StatusSeeOther)
 		return
 	case p.Status == http.StatusServiceUnavailable:
