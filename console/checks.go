@@ -8,14 +8,18 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/proof"
 	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 const (
 	mostJobs = 4         // checks at once
 	jobsKept = time.Hour // after their end
 	jobFor   = time.Hour // a check takes at most
+
+	shownDifferences = 200
 )
 
 // jobs are checks at the vendor that run or have ended lately. They are kept in memory: one
@@ -125,7 +129,7 @@ func (r *request) prove(nothing) (*done, error) {
 	}
 	actor, now := r.who.Actor(), r.c.Now
 	one, ok := r.c.jobs.begin(&job{id: uuid.New(), organization: r.org.ID, integration: nameOf(in), period: c.First().Period, began: r.now}, func(ctx context.Context, j *job) {
-		p := proof.Prover{DB: r.c.DB, Sources: r.c.Sources, Temporal: r.c.Temporal, Integration: in, Actor: actor, Progress: func(done, total int) {
+		p := proof.Prover{DB: r.c.DB, Sources: r.c.Sources, Temporal: r.c.Temporal, Integration: in, Actor: actor, Keep: shownDifferences, Progress: func(done, total int) {
 			j.mu.Lock()
 			defer j.mu.Unlock()
 			j.done, j.total = done, total
@@ -137,6 +141,7 @@ func (r *request) prove(nothing) (*done, error) {
 		j.ended, j.failed = &ended, err
 		if err == nil {
 			j.result = &result
+			r.found(context.WithoutCancel(ctx), j)
 		} else {
 			r.c.Log.Error("a check at the vendor failed", "organization_id", j.organization, "integration", in.Name, "period", j.period, "error", redact.Text(err.Error()))
 		}
@@ -157,11 +162,86 @@ type check struct {
 	Done        int             `json:"entriesDone"`
 	Total       int             `json:"entriesTotal"`
 	Failed      bool            `json:"failed"`
-	Proof       *proof.Proof    `json:"proof,omitempty"`
+	Agrees      *bool           `json:"agrees"` // nil: it has not ended, or the export has not
+	Findings    []finding       `json:"findings"`
+	Differences []differs       `json:"differences"`
+	More        int             `json:"moreDifferences,omitempty"`
 }
 
-// Agrees reports whether nothing disagrees.
-func (c check) Agrees() bool { return c.Proof != nil && c.Proof.Agrees != nil && *c.Proof.Agrees }
+// finding is one thing that was compared, in the reader's language.
+type finding struct {
+	ExportID *uuid.UUID `json:"exportId,omitempty"`
+	What     string     `json:"what"`
+	Agrees   *bool      `json:"agrees"` // nil: that cannot be said
+	Found    string     `json:"found,omitempty"`
+}
+
+// differs is an entry on which the record and the vendor do not agree.
+type differs struct {
+	VoucherID string          `json:"voucherId"`
+	EntryID   string          `json:"entryId"`
+	State     exports.Outcome `json:"state,omitempty"` // on record; "" if it is not there
+	Says      string          `json:"says"`
+	Agrees    *bool           `json:"agrees"`
+}
+
+// findingNames are the names of what is checked in the table of words.
+var findingNames = map[proof.Kind]string{
+	proof.HasEnded: "ended", proof.AddUp: "addUp", proof.ExportedEntries: "exported", proof.Amounts: "amounts", proof.SHA256: "hash", proof.WorkflowResult: "workflow",
+	proof.RunLogs: "logs", proof.Control: "control", proof.AtVendor: "atVendor", proof.NotExported: "notExported", proof.OpenOutcome: "open", proof.Asking: "asking", proof.Adopted: "adopted",
+}
+
+// matches are how an entry can be found, in the order in which a finding says them.
+var matches = []proof.Match{proof.Exact, proof.NotThere, proof.Duplicate, proof.OtherAmount, proof.Elsewhere}
+
+// agreed is the result of a check, as programs have it.
+func agreed(a proof.Agreement) *bool {
+	switch a {
+	case proof.Agrees:
+		return new(true)
+	case proof.Disagrees:
+		return new(false)
+	}
+	return nil
+}
+
+// say puts a proof into the reader's language.
+func (c *check) say(r *request, p proof.Proof) {
+	c.Agrees, c.More = p.Agrees, p.More
+	for _, f := range p.Findings {
+		one := finding{ExportID: f.ExportID, What: r.said.T("finding." + findingNames[f.Kind]), Agrees: agreed(f.Agrees)}
+		var parts []string
+		for _, m := range matches {
+			if n := f.Found[m]; n > 0 {
+				parts = append(parts, r.said.T("found."+string(m), "n", n))
+			}
+		}
+		one.Found = r.said.List(parts)
+		c.Findings = append(c.Findings, one)
+	}
+	for _, d := range p.Differences {
+		says := r.said.T("found."+string(d.Match), "n", 1)
+		if d.OpenUntil != nil {
+			says += ". " + r.said.T("period.openUntil", "time", r.said.Time(*d.OpenUntil, r.now))
+		}
+		c.Differences = append(c.Differences, differs{d.VoucherID, d.EntryID, exports.OutcomeOf[d.State.OnRecord()], says, agreed(d.Agrees)})
+	}
+}
+
+// found puts the result of a check on record, beside what asked for it.
+func (r *request) found(ctx context.Context, j *job) {
+	ctx, cancel := context.WithTimeout(ctx, recordWithin)
+	defer cancel()
+	a := runlog.ConsoleAction{ID: uuid.New(), Subject: r.who.Subject, Actor: r.who.Actor(), Action: "checked", Target: "/checks/" + j.id.String()}
+	if _, err := runlog.BeginConsoleAction(ctx, r.c.DB, j.organization, a); err != nil {
+		r.c.Log.Error("the result of a check could not be recorded", "error", problemOf(err).logged())
+		return
+	}
+	after := asJSON(map[string]any{"integration": j.integration.Name, "period": j.period, "agrees": j.result.Agrees, "differences": len(j.result.Differences) + j.result.More})
+	if err := runlog.EndConsoleAction(ctx, r.c.DB, j.organization, a.ID, http.StatusOK, nil, after, nil); err != nil {
+		r.c.Log.Error("the result of a check could not be recorded", "error", problemOf(err).logged())
+	}
+}
 
 // Percent is how far it is.
 func (c check) Percent() int {
@@ -184,5 +264,9 @@ func (r *request) check() (any, error) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return check{j.id, j.integration, j.period, j.began, j.ended, j.done, j.total, j.failed != nil, j.result}, nil
+	c := check{ID: j.id, Integration: j.integration, Period: j.period, BeganAt: j.began, EndedAt: j.ended, Done: j.done, Total: j.total, Failed: j.failed != nil, Findings: []finding{}, Differences: []differs{}}
+	if j.result != nil {
+		c.say(r, *j.result)
+	}
+	return c, nil
 }

@@ -116,6 +116,7 @@ func parseTemplates(p *words.Printer) (*template.Template, error) {
 		"query":       withQuery,
 		"pretty":      pretty,
 		"dict":        dict,
+		"deref":       func(b *bool) bool { return b != nil && *b },
 		"add":         func(a, b int) int { return a + b },
 		"sum":         p.Sum,
 		"n64":         func(n int64) string { return p.Number(int(n)) },

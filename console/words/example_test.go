@@ -28,7 +28,7 @@ func Example() {
 	// Oktober 2026 til Xledger: 80 av 88 bilag kom frem, NOK 22,50; 8 avvist, NOK 140,00
 	// Linje 7: konto 9999 har ingen motpart i Xledger; be administratoren legge den inn i integrasjonen.
 	// Xledger avviste det: Period 2026-10 is closed
-	// i morgen 06.30
+	// i morgen kl. 06.30
 	// October 2026 to Xledger: 80 of 88 vouchers arrived, NOK 22.50; 8 refused, NOK 140.00
 	// Line 7: account 9999 has no counterpart at Xledger; ask the administrator to add it to the integration.
 	// Xledger refused it: Period 2026-10 is closed

@@ -45,7 +45,7 @@ func twoDigits(n int) string {
 	return strings.Repeat("0", max(0, 2-len(s))) + s
 }
 
-// Time is a moment, seen from now: "i dag 06.30", "i morgen 06.30", "i går 06.30", and with its
+// Time is a moment, seen from now: "i dag kl. 06.30", "i morgen kl. 06.30", "i går kl. 06.30", and with its
 // date if it is further away.
 func (p *Printer) Time(t, now time.Time) string {
 	key, day := "time.on", p.calendarDay(t)

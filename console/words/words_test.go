@@ -59,11 +59,11 @@ func TestTimes(t *testing.T) {
 		at     time.Time
 		nb, en string
 	}{
-		{now.Add(-22 * time.Hour), "i dag 02.30", "today 02:30"},
-		{now.Add(7 * time.Hour), "i morgen 06.30", "tomorrow 06:30"},
-		{now.Add(24 * time.Hour), "i morgen 23.30", "tomorrow 23:30"},
+		{now.Add(-22 * time.Hour), "i dag kl. 02.30", "today 02:30"},
+		{now.Add(7 * time.Hour), "i morgen kl. 06.30", "tomorrow 06:30"},
+		{now.Add(24 * time.Hour), "i morgen kl. 23.30", "tomorrow 23:30"},
 		{now.Add(31 * time.Hour), "27. oktober 2026 kl. 06.30", "27 October 2026 06:30"},
-		{now.Add(-25 * time.Hour), "i går 23.30", "yesterday 23:30"},
+		{now.Add(-25 * time.Hour), "i går kl. 23.30", "yesterday 23:30"},
 		{now.AddDate(0, -5, 6), "31. mai 2026 kl. 23.30", "31 May 2026 23:30"},
 	} {
 		require.Equal(t, c.nb, nb.Time(c.at.UTC(), now.UTC()))
