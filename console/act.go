@@ -56,9 +56,16 @@ func (r *request) act(o operation) error {
 	if most == 0 {
 		most = maxBody
 	}
+	if !r.c.limits.allow(r.who.Subject+" "+r.org.ID.String(), r.now) { // before a large file is read
+		r.w.Header().Set("Retry-After", "60")
+		return refuse(http.StatusTooManyRequests, "too_many")
+	}
 	r.Body = http.MaxBytesReader(r.w, r.Body, most)
 	if err := r.readable(o); err != nil {
 		return err
+	}
+	if r.MultipartForm != nil {
+		defer func() { _ = r.MultipartForm.RemoveAll() }() // what was too large for memory
 	}
 	key := r.Header.Get("Idempotency-Key")
 	if !r.api {
@@ -67,19 +74,19 @@ func (r *request) act(o operation) error {
 	if !keyForm.MatchString(key) {
 		return refuse(http.StatusBadRequest, "no_key")
 	}
-	if !r.c.limits.allow(r.who.Subject+" "+r.org.ID.String(), r.now) {
-		r.w.Header().Set("Retry-After", "60")
-		return refuse(http.StatusTooManyRequests, "too_many")
+	asked, err := r.hash(o)
+	if err != nil {
+		return refuse(http.StatusBadRequest, "not_readable").because(err)
 	}
-	action := runlog.ConsoleAction{ID: uuid.New(), Subject: r.who.Subject, Actor: r.who.Actor(), Action: o.name, Target: r.target(), Key: key, Request: r.hash(o)}
-	earlier, err := runlog.BeginConsoleAction(r.Context(), r.db(), r.org.ID, action)
+	action := runlog.ConsoleAction{ID: uuid.New(), Subject: r.who.Subject, Actor: r.who.Actor(), Action: o.name, Target: r.target(), Key: key, Request: asked}
+	earlier, err := r.begin(&action)
 	if err != nil {
 		return err
 	}
 	if earlier != nil {
 		return r.replay(o, action, *earlier)
 	}
-	result, err := o.do(r)
+	result, err := r.doing(o, action)
 	p := (*problem)(nil)
 	if err != nil {
 		p = problemOf(err)
@@ -89,6 +96,37 @@ func (r *request) act(o operation) error {
 		return p
 	}
 	return r.finish(o, result.status(), result.Target, asJSON(result.Result))
+}
+
+// mostTries is how often a request is taken again after something was not there.
+const mostTries = 50
+
+// begin puts an action on record. One whose key was used is the earlier one, unless that came
+// to nothing because something was not there for the moment: a request that was asked to come
+// again is a try of its own, under the same key with its number.
+func (r *request) begin(a *runlog.ConsoleAction) (earlier *runlog.ConsoleAction, err error) {
+	key := a.Key
+	for try := 2; ; try++ {
+		earlier, err = runlog.BeginConsoleAction(r.Context(), r.db(), r.org.ID, *a)
+		again := err == nil && earlier != nil && earlier.EndedAt != nil && earlier.Status == http.StatusServiceUnavailable && string(earlier.Request) == string(a.Request)
+		if !again || try > mostTries {
+			return earlier, err
+		}
+		a.Key = fmt.Sprintf("%s~%d", key, try) // no key that somebody sends has a tilde
+	}
+}
+
+// doing does an operation. If it panics, that is on record too.
+func (r *request) doing(o operation, a runlog.ConsoleAction) (*done, error) {
+	ended := false
+	defer func() {
+		if !ended {
+			r.record(o, a, nil, refuse(http.StatusInternalServerError, "unexpected"))
+		}
+	}()
+	d, err := o.do(r)
+	ended = true
+	return d, err
 }
 
 func (d *done) status() int {
@@ -215,17 +253,17 @@ func (r *request) readable(o operation) error {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return refuse(http.StatusRequestEntityTooLarge, "too_large", "n", int(large.Limit>>20))
+		return refuse(http.StatusRequestEntityTooLarge, "too_large", "n", int(min(large.Limit, maxUpload)>>20))
 	case err != nil:
 		return refuse(http.StatusBadRequest, "not_readable")
 	}
 	return nil
 }
 
-// hash identifies what is asked for, without the key.
-func (r *request) hash(o operation) []byte {
+// hash identifies what is asked for, contents of files included, without the key.
+func (r *request) hash(o operation) ([]byte, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s\n", o.name, r.target())
+	fmt.Fprintf(h, "%s %s\n", o.name, r.URL.EscapedPath())
 	if r.api && r.body != nil {
 		h.Write(r.body)
 	} else {
@@ -238,13 +276,21 @@ func (r *request) hash(o operation) []byte {
 		io.WriteString(h, form.Encode())
 		if r.MultipartForm != nil {
 			for _, files := range r.MultipartForm.File {
-				for _, f := range files {
-					fmt.Fprintf(h, "\n%s %d", f.Filename, f.Size)
+				for _, header := range files {
+					fmt.Fprintf(h, "\n%q %d\n", header.Filename, header.Size)
+					f, err := header.Open()
+					if err != nil {
+						return nil, err
+					}
+					_, err = io.Copy(h, f)
+					if err = errors.Join(err, f.Close()); err != nil {
+						return nil, err
+					}
 				}
 			}
 		}
 	}
-	return h.Sum(nil)
+	return h.Sum(nil), nil
 }
 
 // read reads an input: JSON of a program, strictly, or the fields of a form.
@@ -255,7 +301,13 @@ func (r *request) read(in any) error {
 		}
 		d := json.NewDecoder(strings.NewReader(string(r.body)))
 		d.DisallowUnknownFields()
-		if err := d.Decode(in); err != nil || d.More() {
+		err := d.Decode(in)
+		if err == nil {
+			if _, more := d.Token(); more != io.EOF {
+				err = errors.New("there is something after the value")
+			}
+		}
+		if err != nil {
 			return refuse(http.StatusBadRequest, "not_readable").detailed(clip(fmt.Sprint(err), 200))
 		}
 		return nil

@@ -59,6 +59,7 @@ type Console struct {
 	limits    limits
 	jobs      jobs
 	streams   streams
+	reads     turns
 	measures  measures
 }
 

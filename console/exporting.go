@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
@@ -123,8 +127,15 @@ func (r *request) start(spec integrations.Integration, run workflows.SyncInput, 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), engineWithin)
 	defer cancel()
-	handle, err := r.c.Temporal.ExecuteWorkflow(ctx, engine.SyncOptions(run), workflows.SyncName, run)
-	if err != nil {
+	options := engine.SyncOptions(run)
+	if run.Trigger == exports.ByRetry { // one that runs was asked for other vouchers: to join it would promise what it does not do
+		options.WorkflowIDConflictPolicy, options.WorkflowExecutionErrorWhenAlreadyStarted = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL, true
+	}
+	handle, err := r.c.Temporal.ExecuteWorkflow(ctx, options, workflows.SyncName, run)
+	switch {
+	case temporal.IsWorkflowExecutionAlreadyStartedError(err):
+		return nil, refuse(http.StatusConflict, "retry_others_retried", "period", r.said.Period(run.Period)).because(err)
+	case err != nil:
 		return nil, refuse(http.StatusServiceUnavailable, "engine_unavailable").because(err)
 	}
 	r.awaitClaim(spec, run)
@@ -176,6 +187,10 @@ func (r *request) retry(in retryInput) (*done, error) {
 	if c.First().Trigger == exports.ByAdopting {
 		return nil, refuse(http.StatusConflict, "adopted")
 	}
+	if len(in.Vouchers) == 0 && r.PostForm.Has("marked") {
+		return nil, refuse(http.StatusBadRequest, "none_marked")
+	}
+	in.Vouchers = slices.Compact(slices.Sorted(slices.Values(in.Vouchers)))
 	run, err := engine.NewRetry(spec, c, in.Vouchers, r.who.Actor())
 	var refused *engine.RetryRefusedError
 	if errors.As(err, &refused) {
@@ -193,6 +208,8 @@ func (r *request) retry(in retryInput) (*done, error) {
 			p.Lines = append(p.Lines, line{What: v})
 		}
 		return nil, p
+	case errors.As(err, &naming) && naming.Empty:
+		return nil, refuse(http.StatusBadRequest, "parameter", "name", "vouchers")
 	case errors.As(err, &naming):
 		return nil, refuse(http.StatusBadRequest, "too_many_vouchers", "n", runlog.MaxNamed)
 	case err != nil:

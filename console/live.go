@@ -68,6 +68,9 @@ func (r *request) stream(v view) error {
 	defer leave()
 	r.c.measures.streams.Inc()
 	defer r.c.measures.streams.Dec()
+	if _, err := v.load(r); err != nil && problemOf(err).Status < 500 {
+		return err // there is no such page
+	}
 	control := http.NewResponseController(r.w)
 	_ = control.SetWriteDeadline(time.Time{})
 	r.w.Header().Set("Content-Type", "text/event-stream")
@@ -81,10 +84,16 @@ func (r *request) stream(v view) error {
 	last, trouble, began, checked := "", false, time.Now(), time.Now()
 	for {
 		if time.Since(checked) > streamRecheck {
-			if _, err := r.c.SignIn.Who(r.Request); err != nil {
-				return send("end") // the page asks again, and is sent to sign in
+			err := r.signIn()
+			if err == nil {
+				err = r.permit(v.role)
 			}
-			checked = time.Now()
+			switch {
+			case err == nil:
+				checked = time.Now()
+			case problemOf(err).Status < 500:
+				return send("end") // the page asks again, and is sent to sign in or learns why not
+			}
 		}
 		r.now = r.c.Now()
 		data, err := v.load(r)
@@ -99,6 +108,8 @@ func (r *request) stream(v view) error {
 		switch {
 		case r.Context().Err() != nil:
 			return nil
+		case err != nil && problemOf(err).Status < 500:
+			return send("end") // what it shows is there no more
 		case err != nil && !trouble:
 			event, trouble = "trouble", true
 		case err == nil && trouble:

@@ -20,7 +20,15 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // protected wraps everything that is served.
 func (c *Console) protected(next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
-	origin.SetDenyHandler(c.public("cross_origin", false, func(*request) error { return refuse(http.StatusForbidden, "cross_origin") }))
+	deny := func(*request) error { return refuse(http.StatusForbidden, "cross_origin") }
+	page, api := c.public("cross_origin", false, deny), c.public("cross_origin", true, deny)
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			api.ServeHTTP(w, r)
+			return
+		}
+		page.ServeHTTP(w, r)
+	}))
 	checked := origin.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -36,7 +44,11 @@ func (c *Console) protected(next http.Handler) http.Handler {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(p) // the connection ends, so that what was sent does not look whole
+			default:
 				c.Log.Error("a request panicked", "path", r.Pattern, "panic", p, "stack", string(debug.Stack()))
 				http.Error(w, "internal error", http.StatusInternalServerError)
 			}

@@ -56,17 +56,23 @@ func (c *Console) public(name string, api bool, serve func(*request) error) http
 
 // signedIn serves somebody who is signed in.
 func (c *Console) signedIn(name string, api bool, serve func(*request) error) http.Handler {
-	return c.public(name, api, func(r *request) (err error) {
-		if r.who, err = c.SignIn.Who(r.Request); err != nil {
+	return c.public(name, api, func(r *request) error {
+		if err := r.signIn(); err != nil {
 			return err
-		}
-		if c.Development {
-			if r.who.Roles, err = r.everywhere(); err != nil {
-				return err
-			}
 		}
 		return serve(r)
 	})
+}
+
+// signIn finds out who asks.
+func (r *request) signIn() (err error) {
+	if r.who, err = r.c.SignIn.Who(r.Request); err != nil {
+		return err
+	}
+	if r.c.Development {
+		r.who.Roles, err = r.everywhere()
+	}
+	return err
 }
 
 // inOrganization serves somebody who has a role in the organization of the path. Of one in
@@ -76,16 +82,24 @@ func (c *Console) inOrganization(name string, role signin.Role, api bool, serve 
 		if r.org, err = r.findOrganization(r.PathValue("organization")); err != nil {
 			return err
 		}
-		granted, ok := r.who.Role(r.org.ID)
-		if !ok {
-			return notFound()
-		}
-		r.role = granted
-		if !granted.Allows(role) {
-			return refuse(http.StatusForbidden, "not_allowed", "role", r.said.T("role."+string(role)))
+		if err := r.permit(role); err != nil {
+			return err
 		}
 		return serve(r)
 	})
+}
+
+// permit finds out what somebody may do in the organization, and refuses what takes more.
+func (r *request) permit(role signin.Role) error {
+	granted, ok := r.who.Role(r.org.ID)
+	if !ok {
+		return notFound()
+	}
+	r.role = granted
+	if !granted.Allows(role) {
+		return refuse(http.StatusForbidden, "not_allowed", "role", r.said.T("role."+string(role)))
+	}
+	return nil
 }
 
 // everywhere is the role of everybody in development mode.
@@ -114,7 +128,7 @@ func (r *request) streams() bool {
 
 // show serves a view: as JSON, as a page, or as word that the page has changed.
 func (r *request) show(v view) error {
-	if r.streams() {
+	if r.streams() && slices.Contains(live, v.name) {
 		return r.stream(v)
 	}
 	data, err := v.load(r)

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"iter"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,7 +99,9 @@ func (r *request) store() (*done, error) {
 	}
 	name := clip(plain.Line(filepath.Base(strings.ReplaceAll(header.Filename, `\`, "/"))), 200)
 	u := runlog.Upload{ID: uuid.New(), Name: cmp.Or(name, "file"), Content: content, Actor: r.who.Actor()}
-	if err := runlog.StoreUpload(r.Context(), r.db(), r.org.ID, u); err != nil {
+	if err := runlog.StoreUpload(r.Context(), r.db(), r.org.ID, u); errors.Is(err, runlog.ErrTooManyUploads) {
+		return nil, refuse(http.StatusTooManyRequests, "too_many_uploads", "n", runlog.MaxUploads)
+	} else if err != nil {
 		return nil, err
 	}
 	return &done{Status: http.StatusCreated, Target: "/uploads/" + u.ID.String(), Result: stored{u.ID}, After: map[string]any{"file": name, "bytes": len(content)}}, nil
@@ -164,6 +168,55 @@ type upload struct {
 	Named []integrationName `json:"-"` // integrations that name columns
 }
 
+// Files that are read at once. One has up to 32 MB, and a workbook is unpacked to many times that.
+const (
+	mostRead     = 4
+	mostReadHere = 2 // of one organization
+	readWithin   = 10 * time.Second
+)
+
+// turns lets few things happen at once, and fewer of one organization.
+type turns struct {
+	mu    sync.Mutex
+	all   int
+	count map[uuid.UUID]int
+}
+
+// take waits for a turn. It ends with leave.
+func (t *turns) take(ctx context.Context, organization uuid.UUID) (leave func(), ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	for !t.enter(organization) {
+		select {
+		case <-ctx.Done():
+			return nil, false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.all--
+		if t.count[organization]--; t.count[organization] == 0 {
+			delete(t.count, organization)
+		}
+	}, true
+}
+
+func (t *turns) enter(organization uuid.UUID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.all >= mostRead || t.count[organization] >= mostReadHere {
+		return false
+	}
+	if t.count == nil {
+		t.count = make(map[uuid.UUID]int)
+	}
+	t.all++
+	t.count[organization]++
+	return true
+}
+
 // openUpload opens the file of the path.
 func (r *request) openUpload(how reading) (u *runlog.Upload, f *entryfile.File, err error) {
 	id, err := uuid.Parse(r.PathValue("upload"))
@@ -189,6 +242,11 @@ func (r *request) openUpload(how reading) (u *runlog.Upload, f *entryfile.File, 
 }
 
 func (r *request) upload() (any, error) {
+	leave, ok := r.c.reads.take(r.Context(), r.org.ID)
+	if !ok {
+		return nil, refuse(http.StatusServiceUnavailable, "too_many_files")
+	}
+	defer leave()
 	asked := r.readingAsked()
 	u, f, err := r.openUpload(asked)
 	if err != nil {
@@ -265,6 +323,11 @@ func imported(i runlog.ImportResult) importResult {
 
 // importUpload stores the entries of a file, all or none.
 func (r *request) importUpload(in importInput) (*done, error) {
+	leave, ok := r.c.reads.take(r.Context(), r.org.ID)
+	if !ok {
+		return nil, refuse(http.StatusServiceUnavailable, "too_many_files")
+	}
+	defer leave()
 	u, f, err := r.openUpload(reading{in.ColumnsOf, in.DecimalSign, in.DateOrder, in.Sheet, in.IDFrom})
 	if err != nil {
 		return nil, err
@@ -317,12 +380,20 @@ func each(list []runlog.AccountingEntry) iter.Seq2[runlog.AccountingEntry, error
 	}
 }
 
-// amountForm is an amount as people type one: 1 234,50, 1234.5 or -1.
-var amountForm = regexp.MustCompile(`^[-+]?\d{1,15}([.,]\d{1,2})?$`)
+// amountForm is an amount as people type one: 1 234,50, 1234.5 or -1; with both signs, as pages
+// show them, the last one is the decimal sign.
+var (
+	amountForm = regexp.MustCompile(`^[-+]?\d{1,15}([.,]\d{1,2})?$`)
+	grouped    = regexp.MustCompile(`^[-+]?\d{1,3}(((,\d{3}){1,4}\.)|((\.\d{3}){1,4},))\d{1,2}$`)
+)
 
 // amountOf reads an amount of a form. What could mean two things, such as 1.234, is refused.
 func amountOf(s string) (string, bool) {
 	s = strings.NewReplacer(" ", "", "\u00a0", "", "\u202f", "", "\u2212", "-").Replace(s)
+	if grouped.MatchString(s) {
+		at := strings.LastIndexAny(s, ".,")
+		s = strings.NewReplacer(".", "", ",", "").Replace(s[:at]) + "." + s[at+1:]
+	}
 	if !amountForm.MatchString(s) {
 		return "", false
 	}

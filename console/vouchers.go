@@ -1,15 +1,19 @@
 package console
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -22,6 +26,11 @@ type voucher struct {
 	Changes   []voucherChange   `json:"changes"`
 	CanChange bool              `json:"canChange"` // no vendor has it, and no export that has not ended
 }
+
+// Seen identifies the lines that a page shows, so that a form made of them changes no others.
+func (v voucher) Seen() string { return seen(v.Lines) }
+
+func seen(lines []correctedLine) string { return fmt.Sprintf("%x", sha256.Sum256(asJSON(lines))) }
 
 // voucherSent is what a period's export has of a voucher.
 type voucherSent struct {
@@ -50,13 +59,16 @@ type correctedLine struct {
 	Dimensions map[string]string `json:"dimensions,omitempty"`
 }
 
-// mostLines is how many lines of a voucher a form shows.
+// mostLines is how many lines of a voucher a form has. One with more is corrected by a file.
 const mostLines = 200
+
+// maxVoucher is how many characters the ID of a voucher may have.
+const maxVoucher = 500
 
 // voucherOfPath is the voucher of the path.
 func (r *request) voucherOfPath() (string, error) {
 	v := r.PathValue("voucher")
-	if v == "" || len(v) > 1000 {
+	if v == "" || utf8.RuneCountInString(v) > maxVoucher || !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
 		return "", notFound()
 	}
 	return v, nil
@@ -72,8 +84,8 @@ func (r *request) voucher() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.Lines = linesOf(stored)
 	for _, e := range stored {
-		v.Lines = append(v.Lines, correctedLine{e.EntryID, e.Date.Format(time.DateOnly), e.Account, e.Amount, e.Currency, e.Text, e.Dimensions})
 		v.Sums = exports.AddAmounts(v.Sums, map[string]string{e.Currency: e.Amount})
 	}
 	sent, err := runlog.ListSentVoucher(r.Context(), r.db(), r.org.ID, id)
@@ -107,6 +119,17 @@ func (r *request) voucher() (any, error) {
 	return v, nil
 }
 
+// Long reports whether a voucher has more lines than a form.
+func (v voucher) Long() bool { return len(v.Lines) > mostLines }
+
+func linesOf(stored []runlog.AccountingEntry) []correctedLine {
+	list := []correctedLine{}
+	for _, e := range stored {
+		list = append(list, correctedLine{e.EntryID, e.Date.Format(time.DateOnly), e.Account, e.Amount, e.Currency, e.Text, e.Dimensions})
+	}
+	return list
+}
+
 type correctInput struct {
 	Lines  []correctedLine `json:"lines"`
 	Reason string          `json:"reason"`
@@ -114,7 +137,7 @@ type correctInput struct {
 
 // correctedLines are the lines of a form, whose fields are such as account.3.
 func (r *request) correctedLines() (list []correctedLine) {
-	for i := range mostLines {
+	for i := range mostLines + 1 { // one more is refused
 		n := "." + strconv.Itoa(i)
 		if !r.PostForm.Has("entryId" + n) {
 			break
@@ -146,6 +169,12 @@ func (r *request) correct(in correctInput) (*done, error) {
 	if err != nil {
 		return nil, err
 	}
+	switch page := r.PostForm.Get("seen"); {
+	case len(stored) == 0:
+		return nil, refuse(http.StatusConflict, "voucher_gone")
+	case page != "" && page != seen(linesOf(stored)):
+		return nil, refuse(http.StatusConflict, "changed_meanwhile")
+	}
 	entries, wrong := r.corrected(id, stored, in.Lines)
 	if wrong != nil {
 		return nil, wrong
@@ -153,7 +182,12 @@ func (r *request) correct(in correctInput) (*done, error) {
 	if len(entries) == 0 {
 		return nil, refuse(http.StatusBadRequest, "nothing_changed")
 	}
-	result, err := runlog.ImportEntries(r.Context(), r.db(), r.org.ID, each(entries), runlog.ImportOptions{Replace: true, Actor: r.who.Actor(), Reason: reason})
+	result, err := runlog.ImportEntries(r.Context(), r.db(), r.org.ID, each(entries), runlog.ImportOptions{Replace: true, Actor: r.who.Actor(), Reason: reason, Check: func(is runlog.ImportResult) error {
+		if is.Added > 0 || !asStored(stored, is.Changes) {
+			return refuse(http.StatusConflict, "changed_meanwhile")
+		}
+		return nil
+	}})
 	if err != nil {
 		return nil, refusedImport(err)
 	}
@@ -163,9 +197,25 @@ func (r *request) correct(in correctInput) (*done, error) {
 	return &done{Target: voucherPath(id), Before: map[string]any{"changes": result.Changes}, After: map[string]any{"replaced": result.Replaced}, Result: imported(result)}, nil
 }
 
+// asStored reports whether what an import replaces is what was read before it.
+func asStored(stored []runlog.AccountingEntry, changes []runlog.EntryDifference) bool {
+	return !slices.ContainsFunc(changes, func(d runlog.EntryDifference) bool {
+		at := slices.IndexFunc(stored, func(e runlog.AccountingEntry) bool { return e.EntryID == d.EntryID })
+		if at < 0 {
+			return true
+		}
+		e := stored[at]
+		was, known := map[string]string{"date": e.Date.Format(time.DateOnly), "account": e.Account, "amount": e.Amount, "currency": e.Currency, "text": e.Text, "voucher": e.VoucherID}[d.Field]
+		return known && was != d.Old
+	})
+}
+
 // corrected are the lines that a form changes. Lines of the voucher can be neither added nor
 // left out: that is an import, or a withdrawal.
 func (r *request) corrected(voucher string, stored []runlog.AccountingEntry, lines []correctedLine) ([]runlog.AccountingEntry, *problem) {
+	if len(lines) > mostLines {
+		return nil, refuse(http.StatusBadRequest, "too_many_lines", "n", mostLines)
+	}
 	p := refuse(http.StatusBadRequest, "wrong_lines")
 	var changed []runlog.AccountingEntry
 	seen := make(map[string]bool)
@@ -184,14 +234,25 @@ func (r *request) corrected(voucher string, stored []runlog.AccountingEntry, lin
 			p.Lines = append(p.Lines, line{where, r.said.T("wrong.amount", "text", clip(l.Amount, 40))})
 		}
 		day, err := time.Parse(time.DateOnly, l.Date)
-		if err != nil {
+		if err != nil || day.Year() < 1900 || day.Year() > 2999 {
 			p.Lines = append(p.Lines, line{where, r.said.T("wrong.date", "text", clip(l.Date, 40))})
 		}
-		if l.Account == "" {
+		switch l.Account = plain.Trim(l.Account); {
+		case l.Account == "":
 			p.Lines = append(p.Lines, line{where, r.said.T("wrong.account")})
+		case !nameable(l.Account):
+			p.Lines = append(p.Lines, line{where, r.said.T("wrong.account_name", "text", clip(l.Account, 40))})
 		}
-		if len(l.Currency) != 3 {
+		if !currencyForm.MatchString(l.Currency) {
 			p.Lines = append(p.Lines, line{where, r.said.T("wrong.currency", "text", clip(l.Currency, 40))})
+		}
+		if utf8.RuneCountInString(l.Text) > maxLineText || plain.Text(l.Text) != nil {
+			p.Lines = append(p.Lines, line{where, r.said.T("wrong.text", "n", maxLineText)})
+		}
+		for name, value := range l.Dimensions {
+			if name == "" || !nameable(name) || !nameable(value) {
+				p.Lines = append(p.Lines, line{where, r.said.T("wrong.dimension", "text", clip(name, 40))})
+			}
 		}
 		is.Date, is.Account, is.Amount, is.Currency, is.Text = day, l.Account, amount, strings.ToUpper(l.Currency), l.Text
 		if l.Dimensions != nil {
@@ -207,6 +268,17 @@ func (r *request) corrected(voucher string, stored []runlog.AccountingEntry, lin
 	return changed, nil
 }
 
+const (
+	maxLineText = 500 // characters of a line's text
+	maxLineName = 200 // characters of an account, and of a dimension
+)
+
+// currencyForm is the code of a currency, as people type one.
+var currencyForm = regexp.MustCompile(`^[A-Za-z]{3}$`)
+
+// nameable reports whether a text can name something, as files of entries are read.
+func nameable(s string) bool { return utf8.RuneCountInString(s) <= maxLineName && plain.Seen(s) == nil }
+
 type reasonInput struct {
 	Reason string `json:"reason"`
 }
@@ -220,6 +292,13 @@ func (r *request) withdraw(in reasonInput) (*done, error) {
 	reason, err := reasonFor(in.Reason)
 	if err != nil {
 		return nil, err
+	}
+	stored, err := runlog.ListVoucherEntries(r.Context(), r.db(), r.org.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(stored) == 0 {
+		return nil, refuse(http.StatusConflict, "voucher_gone")
 	}
 	gone, err := runlog.WithdrawVoucher(r.Context(), r.db(), r.org.ID, id, r.who.Actor(), reason)
 	if err != nil {

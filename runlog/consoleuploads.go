@@ -24,6 +24,12 @@ type Upload struct {
 // MaxUpload is how many bytes a file can have.
 const MaxUpload = 32 << 20
 
+// MaxUploads is how many files an organization can have waiting.
+const MaxUploads = 50
+
+// ErrTooManyUploads says that an organization has [MaxUploads] files waiting.
+var ErrTooManyUploads = errors.New("too many files wait to be imported; import one, or wait until they expire after an hour")
+
 // StoreUpload stores a file, and removes those of all organizations that have expired. When it
 // was stored and how long it is kept is PostgreSQL's to say.
 func StoreUpload(ctx context.Context, db Beginner, organization uuid.UUID, u Upload) error {
@@ -33,6 +39,13 @@ func StoreUpload(ctx context.Context, db Beginner, organization uuid.UUID, u Upl
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT ledgerline.drop_expired_uploads()`); err != nil {
 			return err
+		}
+		var waiting int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM ledgerline.console_uploads WHERE organization_id = $1`, organization).Scan(&waiting); err != nil {
+			return err
+		}
+		if waiting >= MaxUploads {
+			return ErrTooManyUploads
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO ledgerline.console_uploads (organization_id, upload_id, name, content, actor) VALUES ($1, $2, $3, $4, $5)`,
 			organization, u.ID, storable(u.Name), u.Content, storable(u.Actor))

@@ -32,6 +32,8 @@ type ImportOptions struct {
 	Actor   string // who imports; recorded of what is replaced
 	Reason  string // likewise; "" is none
 
+	Check func(ImportResult) error // is given what was done before it holds, with Changes; its error takes all back; nil: nobody looks
+
 	AllowRepeated bool // stores also lines that are stored already under other IDs; without it they are a [*RepeatedError]
 }
 
@@ -129,6 +131,11 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 		}
 		if err := i.findUnbalanced(ctx, tx); err != nil {
 			return err
+		}
+		if options.Check != nil {
+			if err := options.Check(i.done); err != nil {
+				return err
+			}
 		}
 		return tx.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&i.done.Import)
 	})
