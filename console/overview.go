@@ -27,7 +27,8 @@ type overview struct {
 	Needs  int             `json:"needs"`  // things that need a person, without those that are acknowledged
 	Groups []overviewGroup `json:"groups"` // by the length of their periods
 	Search string          `json:"search"`
-	Next   string          `json:"next,omitempty"` // after which integration the next page begins
+	Coming []coming        `json:"coming,omitempty"` // where the entries of an import go that was asked for
+	Next   string          `json:"next,omitempty"`   // after which integration the next page begins
 }
 
 // overviewGroup are integrations whose periods are days, weeks or months.
@@ -113,6 +114,11 @@ func (r *request) overview() (any, error) {
 	if len(list) > integrationsOnPage {
 		list = list[:integrationsOnPage]
 		o.Next = list[len(list)-1].Name
+	}
+	if id := r.URL.Query().Get("import"); id != "" && !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		if o.Coming, err = r.whereTo(clip(id, 200)); err != nil {
+			return nil, err
+		}
 	}
 	facts, err := r.overviewFacts(list)
 	if err != nil {

@@ -109,6 +109,7 @@ func parseTemplates(p *words.Printer) (*template.Template, error) {
 		"healthy":     func(s health.State) words.Mark { return healthMark(p, s) },
 		"path":        func(parts ...any) string { return pathOf(parts...) },
 		"plain":       plain.Line,
+		"asks":        func(s string) bool { return strings.HasSuffix(s, ":") }, // it says nothing without what follows
 		"outcomes":    func() []exports.Outcome { return exports.Outcomes },
 		"languages":   func() []words.Language { return words.Languages },
 		"list":        func(items ...any) []any { return items },

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -60,18 +61,20 @@ type period struct {
 	Query       vouchersAsked                     `json:"query"`
 	Next        string                            `json:"next,omitempty"` // after which voucher the next page begins
 	CanRetry    bool                              `json:"canRetry"`
-	Running     *uuid.UUID                        `json:"check,omitempty"` // a check at the vendor that is under way or has ended lately
+	StartsAt    *time.Time                        `json:"startsAt,omitempty"` // by the schedule, if it has no export
+	Running     *uuid.UUID                        `json:"check,omitempty"`    // a check at the vendor that is under way or has ended lately
 
 	chain exports.Chain
 }
 
 // wait is why an export that has not ended waits.
 type wait struct {
-	For   exports.WaitFor `json:"for"`
-	Kind  classify.Kind   `json:"errorKind,omitempty"`
-	Until *time.Time      `json:"until,omitempty"`
-	Says  string          `json:"says"` // why, in the reader's language
-	Todo  string          `json:"todo"` // what to do
+	For    exports.WaitFor `json:"for"`
+	Kind   classify.Kind   `json:"errorKind,omitempty"`
+	Until  *time.Time      `json:"until,omitempty"`
+	Says   string          `json:"says"`             // why, in the reader's language
+	Todo   string          `json:"todo"`             // what to do
+	Paused *runlog.Pause   `json:"paused,omitempty"` // who has paused the integration, if it waits for that
 }
 
 // voucherRow is a voucher in a table.
@@ -162,6 +165,9 @@ func (r *request) period() (any, error) {
 		return nil, err
 	}
 	in, c, err := r.findChain()
+	if none := (*problem)(nil); errors.As(err, &none) && none.name == "no_export" {
+		return r.periodToCome(in, asked), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +186,18 @@ func (r *request) period() (any, error) {
 	return p, err
 }
 
+// periodToCome is a period that has no export.
+func (r *request) periodToCome(in integrations.Integration, asked vouchersAsked) period {
+	p := period{Integration: nameOf(in), Period: r.PathValue("period"), State: noExport, Counts: map[exports.Outcome]exports.Count{}, Exports: []statement.Export{}, Vouchers: []voucherRow{}, Query: asked}
+	if run, ok := in.NextRun(r.now); ok && run.Period == p.Period {
+		p.StartsAt = &run.At
+	}
+	return p
+}
+
+// noExport is the state of a period that has no export.
+const noExport exports.ChainState = "none"
+
 // waitOf is why a chain that has not ended waits; nil if it has.
 func (r *request) waitOf(c exports.Chain, in integrations.Integration) (*wait, error) {
 	pending := c.Pending()
@@ -193,7 +211,10 @@ func (r *request) waitOf(c exports.Chain, in integrations.Integration) (*wait, e
 	reason := facts[pending.ID].Reason(r.now)
 	w := &wait{For: reason.For, Kind: reason.Kind, Until: reason.Until}
 	w.Says, w.Todo = r.said.Waits(reason, in.Adapter, r.now)
-	return w, nil
+	if reason.For == exports.WaitForResume {
+		w.Paused, err = runlog.LoadPause(r.Context(), r.db(), r.org.ID, in.ID)
+	}
+	return w, err
 }
 
 // vouchers are a page of a chain's vouchers, and after which the next page begins.

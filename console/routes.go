@@ -39,7 +39,7 @@ const (
 
 // views are all that is shown of an organization.
 var views = []view{
-	{name: "overview", path: "", api: "/overview", role: viewer, load: (*request).overview, shape: overview{}, query: []string{"search", "after"}},
+	{name: "overview", path: "", api: "/overview", role: viewer, load: (*request).overview, shape: overview{}, query: []string{"search", "import", "after"}},
 	{name: "period", path: "/periods/{integration}/{period}", api: "/periods/{integration}/{period}", role: viewer, load: (*request).period, shape: period{}, query: voucherQuery},
 	{name: "preview", path: "/periods/{integration}/{period}/export", api: "/periods/{integration}/{period}/preview", role: viewer, load: (*request).preview, shape: preview{}},
 	{name: "voucher", path: "/vouchers/{voucher}", api: "/vouchers/{voucher}", role: viewer, load: (*request).voucher, shape: voucher{}},

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"math/big"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -67,12 +68,18 @@ type reading struct {
 	IDFrom      string // columns of which entry IDs are made, with commas
 }
 
+// MadeOf reports whether entry IDs are made of a column.
+func (r reading) MadeOf(heading string) bool {
+	return slices.Contains(strings.Split(r.IDFrom, ","), heading)
+}
+
 // readingQuery are the parameters of [reading].
 var readingQuery = []string{"columnsOf", "decimalSign", "dateOrder", "sheet", "idFrom", "replace", "repeated"}
 
 // readingAsked is how the page, or the form on it, says that a file is to be read.
 func (r *request) readingAsked() reading {
-	return reading{r.FormValue("columnsOf"), r.FormValue("decimalSign"), r.FormValue("dateOrder"), r.FormValue("sheet"), r.FormValue("idFrom")}
+	columns := r.FormValue("columnsOf") // which reads the form
+	return reading{columns, r.FormValue("decimalSign"), r.FormValue("dateOrder"), r.FormValue("sheet"), strings.Join(r.Form["idFrom"], ",")}
 }
 
 // stored is a file that was stored to be looked at.
@@ -252,10 +259,20 @@ func (r *request) upload() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { f.Close() }()
 	summary, err := entryfile.Check(f, shownSample, nil)
 	if err != nil {
 		return nil, err
+	}
+	if columns := summary.Reading.Suggested; len(columns) > 0 { // what the page then says, and lets people change
+		f.Close()
+		asked.IDFrom = strings.Join(columns, ",")
+		if u, f, err = r.openUpload(asked); err != nil {
+			return nil, err
+		}
+		if summary, err = entryfile.Check(f, shownSample, nil); err != nil {
+			return nil, err
+		}
 	}
 	q := r.URL.Query()
 	up := upload{
@@ -349,7 +366,7 @@ func (r *request) importUpload(in importInput) (*done, error) {
 	case err != nil:
 		return nil, refusedImport(err)
 	}
-	done := &done{Target: "", Before: map[string]any{"file": u.Name, "changes": result.Changes}, After: imported(result)}
+	done := &done{Target: "?import=" + url.QueryEscape(result.Import), Before: map[string]any{"file": u.Name, "changes": result.Changes}, After: imported(result)}
 	is := imported(result)
 	if where, err := outlook.Imported(r.Context(), r.db(), r.org.ID, result.Import, nil, r.now); err == nil {
 		is.WhereTo = orEmpty(where)

@@ -24,6 +24,7 @@ type voucher struct {
 	Sums      map[string]string `json:"sums"` // by currency; a voucher that is complete sums to zero
 	Sent      []voucherSent     `json:"exports"`
 	Changes   []voucherChange   `json:"changes"`
+	Coming    []coming          `json:"coming"`    // the exports that it goes with, if none has taken it
 	CanChange bool              `json:"canChange"` // no vendor has it, and no export that has not ended
 }
 
@@ -79,7 +80,7 @@ func (r *request) voucher() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := voucher{VoucherID: id, Lines: []correctedLine{}, Sent: []voucherSent{}, Changes: []voucherChange{}, CanChange: true}
+	v := voucher{VoucherID: id, Lines: []correctedLine{}, Sent: []voucherSent{}, Changes: []voucherChange{}, Coming: []coming{}, CanChange: true}
 	stored, err := runlog.ListVoucherEntries(r.Context(), r.db(), r.org.ID, id)
 	if err != nil {
 		return nil, err
@@ -101,6 +102,12 @@ func (r *request) voucher() (any, error) {
 		v.Sent = append(v.Sent, voucherSent{e.Integration, e.Period, row})
 		if e.Status == exports.Pending || e.Outcome == exports.WasExported || e.Outcome == exports.IsUnknown || e.OpenUntil != nil {
 			v.CanChange = false
+		}
+	}
+	if len(sent) == 0 && len(stored) > 0 {
+		last := slices.MaxFunc(stored, func(a, b runlog.AccountingEntry) int { return a.Date.Compare(b.Date) })
+		if v.Coming, err = r.waitsFor(last.Date); err != nil {
+			return nil, err
 		}
 	}
 	changes, err := runlog.ListEntryChanges(r.Context(), r.db(), r.org.ID, id)

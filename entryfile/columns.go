@@ -239,6 +239,9 @@ func (f *File) columnsOf(heading row) {
 	f.missing()
 	f.makeIDs()
 	f.reading.HeadingLine, f.reading.Columns = l.line, make(map[string]string)
+	if l.column[fEntryID] < 0 {
+		f.reading.Headings = l.headings
+	}
 	for name, i := range names {
 		f.reading.Columns[name] = l.headings[i]
 	}
@@ -255,6 +258,7 @@ func (f *File) missing() {
 			continue
 		case c == fEntryID:
 			what = "; " + f.idRemedy()
+			f.reading.NoID, f.reading.Suggested = true, f.suggestedID()
 		case c == fAmount && at(fDebit) != at(fCredit):
 			what = "; debit and credit go together"
 		default:
@@ -316,6 +320,17 @@ func idField(c field) field {
 
 // lineNumbers are headings, folded, of a column that numbers the lines of a voucher.
 var lineNumbers = []string{"linje", "linjenr", "linjenummer", "linjeno", "bilagslinje", "line", "lineno", "linenumber", "rad", "radnr", "radnummer", "lopenr", "lopenummer", "postnr"}
+
+// suggestedID are the columns of the voucher and of its lines' numbers; none if the file lacks
+// one of them.
+func (f *File) suggestedID() []string {
+	voucher := f.layout.column[fVoucherID]
+	line := slices.IndexFunc(f.layout.headings, func(h string) bool { return slices.Contains(lineNumbers, fold(h)) })
+	if voucher < 0 || line < 0 {
+		return nil
+	}
+	return []string{f.layout.headings[voucher], f.layout.headings[line]}
+}
 
 // idRemedy says how a file gets the entry IDs that it lacks. Accounts and amounts are what
 // people correct, and are no part of an ID.

@@ -244,16 +244,19 @@ func (f *File) Entries(progress func(bytes, entries int)) iter.Seq2[runlog.Accou
 // Reading says how a file is read.
 type Reading struct {
 	Format      Format            `json:"format"`
-	Encoding    string            `json:"encoding,omitempty"`    // of a CSV file
-	Separator   string            `json:"separator,omitempty"`   // of a CSV file: , ; | or tab
-	Sheet       string            `json:"sheet,omitempty"`       // of a workbook
-	HeadingLine int               `json:"headingLine,omitempty"` // the line that names the columns
-	DecimalSign string            `json:"decimalSign,omitempty"` // "" if no amount has one
-	Grouping    string            `json:"grouping,omitempty"`    // what groups thousands: blank, point, comma or apostrophe
-	DateOrder   string            `json:"dateOrder,omitempty"`   // iso, dmy, mdy or serial, as many as there are, joined by +
-	Columns     map[string]string `json:"columns,omitempty"`     // our name to the heading
-	LeftOut     []string          `json:"leftOut,omitempty"`     // headings of columns that are not read
-	IDFrom      []string          `json:"idFrom,omitempty"`      // headings of which the entry ID is made
+	Encoding    string            `json:"encoding,omitempty"`        // of a CSV file
+	Separator   string            `json:"separator,omitempty"`       // of a CSV file: , ; | or tab
+	Sheet       string            `json:"sheet,omitempty"`           // of a workbook
+	HeadingLine int               `json:"headingLine,omitempty"`     // the line that names the columns
+	DecimalSign string            `json:"decimalSign,omitempty"`     // "" if no amount has one
+	Grouping    string            `json:"grouping,omitempty"`        // what groups thousands: blank, point, comma or apostrophe
+	DateOrder   string            `json:"dateOrder,omitempty"`       // iso, dmy, mdy or serial, as many as there are, joined by +
+	Columns     map[string]string `json:"columns,omitempty"`         // our name to the heading
+	LeftOut     []string          `json:"leftOut,omitempty"`         // headings of columns that are not read
+	IDFrom      []string          `json:"idFrom,omitempty"`          // headings of which the entry ID is made
+	Headings    []string          `json:"headings,omitempty"`        // of all columns, if none is the entry ID
+	NoID        bool              `json:"noId,omitempty"`            // no column is the entry ID, and none was named to make one of
+	Suggested   []string          `json:"suggestedIdFrom,omitempty"` // then, columns that tell the lines apart, if the headings say so
 }
 
 // OpenFile opens the file at a path; - is stdin.

@@ -23,11 +23,9 @@ import (
 // Stage is a running system.
 type Stage struct {
 	*devstack.Stack
-	URL          string // of the console
-	Organization uuid.UUID
-	Short        string // its short name
-	Console      *devstack.Process
-	Worker       *devstack.Process
+	URL     string // of the console
+	Console *devstack.Process
+	Worker  *devstack.Process
 
 	bins map[string]string
 }
@@ -38,9 +36,9 @@ type Options struct {
 	Race bool // build the programs with the race detector
 }
 
-// Start starts everything, with an organization eksempel whose integration is xledger-main.
+// Start starts everything. There is no organization yet.
 func Start(ctx context.Context, o Options) (s *Stage, err error) {
-	s = &Stage{bins: make(map[string]string), Organization: uuid.New(), Short: "eksempel"}
+	s = &Stage{bins: make(map[string]string)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -57,14 +55,18 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 	if err = s.StartWorker(ctx); err != nil {
 		return s, err
 	}
-	file, err := s.File("eksempel.yaml", s.Example(s.Organization, ""))
-	if err != nil {
-		return s, err
-	}
-	if _, err = s.Starter(ctx, "integrations", "apply", "-f", file); err != nil {
-		return s, err
-	}
 	return s, s.StartConsole(ctx)
+}
+
+// Found makes an organization with a short name, whose integration is xledger-main.
+func (s *Stage) Found(ctx context.Context, name, short string) (uuid.UUID, error) {
+	id := uuid.New()
+	spec := strings.NewReplacer("Eksempel Idrettslag", name, "short: eksempel", "short: "+short).Replace(s.Example(id, ""))
+	file, err := s.File(short+".yaml", spec)
+	if err == nil {
+		_, err = s.Starter(ctx, "", "integrations", "apply", "-f", file)
+	}
+	return id, err
 }
 
 // StartWorker starts a worker.
@@ -94,11 +96,11 @@ func (s *Stage) StartConsole(ctx context.Context) (err error) {
 	return nil
 }
 
-// Starter runs the command line for the organization and returns what it prints. An exit code of
+// Starter runs the command line for an organization, by its short name, and returns what it prints. An exit code of
 // 3, something is not complete, is no error.
-func (s *Stage) Starter(ctx context.Context, args ...string) (string, error) {
+func (s *Stage) Starter(ctx context.Context, org string, args ...string) (string, error) {
 	c := exec.CommandContext(ctx, s.bins["starter"], args...)
-	c.Env = append(append(os.Environ(), s.Env(devstack.Operator)...), "LEDGERLINE_ORG="+s.Short, "LEDGERLINE_ACTOR=kari")
+	c.Env = append(append(os.Environ(), s.Env(devstack.Operator)...), "LEDGERLINE_ORG="+org, "LEDGERLINE_ACTOR=kari")
 	var out, words bytes.Buffer
 	c.Stdout, c.Stderr = &out, &words
 	err := c.Run()
@@ -113,18 +115,18 @@ func (s *Stage) Starter(ctx context.Context, args ...string) (string, error) {
 }
 
 // Import stores a file of entries, which is CSV as starter takes it.
-func (s *Stage) Import(ctx context.Context, csv string) error {
+func (s *Stage) Import(ctx context.Context, org, csv string) error {
 	path := filepath.Join(s.Dir, uuid.NewString()+".csv")
 	if err := os.WriteFile(path, []byte(csv), 0o600); err != nil {
 		return err
 	}
-	_, err := s.Starter(ctx, "entries", "import", "--file", path)
+	_, err := s.Starter(ctx, org, "entries", "import", "--file", path)
 	return err
 }
 
 // Export exports a period of xledger-main.
-func (s *Stage) Export(ctx context.Context, period string) error {
-	_, err := s.Starter(ctx, "sync", "--integration", "xledger-main", "--period", period)
+func (s *Stage) Export(ctx context.Context, org, period string) error {
+	_, err := s.Starter(ctx, org, "sync", "--integration", "xledger-main", "--period", period)
 	return err
 }
 

@@ -20,18 +20,23 @@ func main() {
 		os.Exit(1)
 	}
 	defer s.Close()
+	id, err := s.Found(ctx, "Eksempel Idrettslag", "eksempel")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
 	for month, wrong := range map[string]int{"2026-08": 0, "2026-09": 0, "2026-10": 10} {
-		if err := s.Import(ctx, stage.Month(month, 88, wrong)); err != nil {
+		if err := s.Import(ctx, "eksempel", stage.Month(month, 88, wrong)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return
 		}
 	}
 	for _, p := range []string{"2026-08", "2026-09", "2026-10"} {
-		if err := s.Export(ctx, p); err != nil {
+		if err := s.Export(ctx, "eksempel", p); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return
 		}
 	}
-	fmt.Println(s.URL, s.Organization)
+	fmt.Println(s.URL, id)
 	<-ctx.Done()
 }
