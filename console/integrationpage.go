@@ -9,6 +9,7 @@ import (
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -39,7 +40,7 @@ func (r *request) integration() (any, error) {
 	if in.Schedule != nil {
 		p.Schedule = r.said.Schedule(*in.Schedule)
 	}
-	facts, err := r.overviewFacts(nil)
+	facts, err := r.overviewFacts([]integrations.Integration{in}, r.now.AddDate(0, -cellsOnPage-1, 0))
 	if err != nil {
 		return nil, err
 	}
