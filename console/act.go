@@ -95,7 +95,7 @@ func (r *request) act(o operation) error {
 	if p != nil {
 		return p
 	}
-	return r.finish(o, result.status(), result.Target, asJSON(result.Result))
+	return r.finish(o, result.status(), result.Target, asJSON(whole(result.Result)))
 }
 
 // mostTries is how often a request is taken again after something was not there.
@@ -165,7 +165,7 @@ func (r *request) record(o operation, a runlog.ConsoleAction, d *done, p *proble
 		e = ended{Name: p.name, Pairs: p.pairs, Detail: p.Detail, Lines: p.Lines}
 	} else {
 		status, before, after = d.status(), asJSON(d.Before), asJSON(d.After)
-		e = ended{Target: d.Target, Result: asJSON(d.Result)}
+		e = ended{Target: d.Target, Result: asJSON(whole(d.Result))}
 	}
 	r.c.measures.operations.WithLabelValues(o.name, result).Inc()
 	r.c.Log.Info("operation", "operation", o.name, "result", result, "organization_id", r.org.ID, "actor", a.Actor, "target", a.Target, "action_id", a.ID)

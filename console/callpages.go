@@ -173,6 +173,11 @@ func (r *request) call() (any, error) {
 	return c, nil
 }
 
+// calledAgain is the new call.
+type calledAgain struct {
+	CorrelationID uuid.UUID `json:"correlationId"`
+}
+
 // callAgain makes a failed call again, as a new one that names the old.
 func (r *request) callAgain(nothing) (*done, error) {
 	id, err := uuid.Parse(r.PathValue("call"))
@@ -196,6 +201,6 @@ func (r *request) callAgain(nothing) (*done, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	of := map[string]any{"correlationId": made.CorrelationID}
+	of := calledAgain{made.CorrelationID}
 	return &done{Status: http.StatusAccepted, Target: "/calls/" + made.CorrelationID.String(), Before: map[string]any{"correlationId": id}, After: of, Result: of}, nil
 }

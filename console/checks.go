@@ -118,6 +118,11 @@ func (j *jobs) close(ctx context.Context) error {
 	}
 }
 
+// checkStarted is a check that has begun, or runs already.
+type checkStarted struct {
+	ID uuid.UUID `json:"checkId"`
+}
+
 // prove asks the vendor about everything that a period has sent.
 func (r *request) prove(nothing) (*done, error) {
 	in, c, err := r.findChain()
@@ -149,7 +154,7 @@ func (r *request) prove(nothing) (*done, error) {
 	if !ok {
 		return nil, refuse(http.StatusTooManyRequests, "too_many_checks")
 	}
-	return &done{Status: http.StatusAccepted, Target: "/checks/" + one.id.String(), Result: map[string]any{"checkId": one.id}}, nil
+	return &done{Status: http.StatusAccepted, Target: "/checks/" + one.id.String(), Result: checkStarted{one.id}}, nil
 }
 
 // check is how far a check at the vendor is, and what it found.

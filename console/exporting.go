@@ -90,7 +90,7 @@ func (r *request) preview() (any, error) {
 }
 
 type exportInput struct {
-	Unfinished bool `json:"unfinished"` // also if the period has not ended
+	Unfinished bool `json:"unfinished,omitempty"` // also if the period has not ended
 }
 
 // started is what starting a run came to.
@@ -175,7 +175,7 @@ func (r *request) awaitClaim(spec integrations.Integration, run workflows.SyncIn
 }
 
 type retryInput struct {
-	Vouchers []string `json:"vouchers"` // of the refused ones, only these; none are all
+	Vouchers []string `json:"vouchers,omitempty"` // of the refused ones, only these; none are all
 }
 
 // retry sends what the period's exports did not export.
@@ -223,6 +223,11 @@ type resolveInput struct {
 	Reason   string `json:"reason"`
 }
 
+// resolved is what a person has found out about a voucher, by the exports that had sent it.
+type resolved struct {
+	Resolutions []runlog.Resolution `json:"resolutions"`
+}
+
 // resolve records what became of a voucher whose outcome could not be found out.
 func (r *request) resolve(in resolveInput) (*done, error) {
 	spec, c, err := r.findChain()
@@ -248,7 +253,7 @@ func (r *request) resolve(in resolveInput) (*done, error) {
 	case err != nil:
 		return nil, err
 	}
-	return &done{Target: periodPath(spec.Name, c.First().Period), Result: all, After: all, Before: map[string]any{"counts": c.Counts}}, nil
+	return &done{Target: periodPath(spec.Name, c.First().Period), Result: resolved{all}, After: resolved{all}, Before: map[string]any{"counts": c.Counts}}, nil
 }
 
 // reasonFor checks the reason that somebody gives for the record.

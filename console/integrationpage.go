@@ -9,6 +9,7 @@ import (
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -39,7 +40,7 @@ func (r *request) integration() (any, error) {
 	if in.Schedule != nil {
 		p.Schedule = r.said.Schedule(*in.Schedule)
 	}
-	facts, err := r.overviewFacts(nil)
+	facts, err := r.overviewFacts([]integrations.Integration{in}, r.now.AddDate(0, -cellsOnPage-1, 0))
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +72,11 @@ func (r *request) integration() (any, error) {
 	return p, nil
 }
 
+// pauseResult is the pause of an integration; null if it has none.
+type pauseResult struct {
+	Paused *runlog.Pause `json:"paused"`
+}
+
 // pause stops an integration's calls, exports and probes until it is resumed.
 func (r *request) pause(in reasonInput) (*done, error) {
 	reason, err := reasonFor(in.Reason)
@@ -99,7 +105,7 @@ func (r *request) pause(in reasonInput) (*done, error) {
 			r.c.Log.Warn("the schedule or the probes of a paused integration were not notified", "integration_id", spec.ID, "error", problemOf(err).logged())
 		}
 	}
-	return &done{Target: integrationPath(spec.Name), Before: map[string]any{"paused": before}, After: map[string]any{"paused": p}, Result: map[string]any{"paused": p}}, nil
+	return &done{Target: integrationPath(spec.Name), Before: map[string]any{"paused": before}, After: pauseResult{&p}, Result: pauseResult{&p}}, nil
 }
 
 // resume ends a pause.
@@ -126,5 +132,5 @@ func (r *request) resume(in reasonInput) (*done, error) {
 	if was == nil {
 		return nil, refuse(http.StatusConflict, "not_paused")
 	}
-	return &done{Target: integrationPath(spec.Name), Before: map[string]any{"paused": was}, After: map[string]any{"paused": nil}, Result: map[string]any{"paused": nil}}, nil
+	return &done{Target: integrationPath(spec.Name), Before: map[string]any{"paused": was}, After: pauseResult{}, Result: pauseResult{}}, nil
 }

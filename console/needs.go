@@ -119,6 +119,14 @@ type acknowledgeInput struct {
 	Note string `json:"note"`
 }
 
+// acknowledged is that somebody has seen a thing.
+type acknowledged struct {
+	Item string    `json:"item"`
+	Note string    `json:"note"`
+	By   string    `json:"acknowledgedBy"`
+	At   time.Time `json:"acknowledgedAt"`
+}
+
 // acknowledge puts on record that somebody has seen a thing and takes care of it. It is there
 // until its cause ends.
 func (r *request) acknowledge(in acknowledgeInput) (*done, error) {
@@ -126,7 +134,7 @@ func (r *request) acknowledge(in acknowledgeInput) (*done, error) {
 	if err != nil {
 		return nil, err
 	}
-	items, acknowledged, err := r.needs(true)
+	items, earlier, err := r.needs(true)
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +142,13 @@ func (r *request) acknowledge(in acknowledgeInput) (*done, error) {
 	if i < 0 {
 		return nil, refuse(http.StatusNotFound, "no_longer_there")
 	}
-	if a, ok := acknowledged[in.Item]; ok {
+	if a, ok := earlier[in.Item]; ok {
 		return nil, refuse(http.StatusConflict, "acknowledged", "by", a.Actor)
 	}
 	a := runlog.Acknowledgement{Key: in.Item, Note: note, Actor: r.who.Actor(), At: r.now}
 	if err := runlog.Acknowledge(r.Context(), r.db(), r.org.ID, a); err != nil {
 		return nil, err
 	}
-	return &done{Target: "/attention", Before: items[i], After: a, Result: a}, nil
+	result := acknowledged{a.Key, a.Note, a.Actor, a.At}
+	return &done{Target: "/attention", Before: items[i], After: result, Result: result}, nil
 }

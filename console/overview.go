@@ -120,7 +120,7 @@ func (r *request) overview() (any, error) {
 			return nil, err
 		}
 	}
-	facts, err := r.overviewFacts(list)
+	facts, err := r.overviewFacts(list, r.now.AddDate(0, -periodsShown-1, 0))
 	if err != nil {
 		return nil, err
 	}
@@ -157,11 +157,15 @@ type overviewFacts struct {
 	acknowledged map[string]runlog.Acknowledgement
 }
 
-func (r *request) overviewFacts(list []integrations.Integration) (f overviewFacts, err error) {
+// overviewFacts reads what the rows of these integrations are made of, with the periods that end
+// after a day.
+func (r *request) overviewFacts(list []integrations.Integration, since time.Time) (f overviewFacts, err error) {
 	f = overviewFacts{sums: make(map[uuid.UUID]map[string]exports.Chain), health: make(map[uuid.UUID]runlog.HealthStatus), usage: make(map[uuid.UUID]runlog.MonthlyUsage)}
-	sums, err := runlog.ListPeriodSums(r.Context(), r.db(), r.org.ID, r.now.AddDate(0, -periodsShown-1, 0))
-	if err != nil {
-		return f, err
+	var sums []exports.Chain
+	if ids := idsOf(list); len(ids) > 0 {
+		if sums, err = runlog.ListPeriodSums(r.Context(), r.db(), r.org.ID, since, ids...); err != nil {
+			return f, err
+		}
 	}
 	for _, c := range sums {
 		first := c.First()
@@ -193,6 +197,13 @@ func (r *request) overviewFacts(list []integrations.Integration) (f overviewFact
 	f.next = engine.NextRuns(r.Context(), nil, list, pauses, r.now)
 	f.items, f.acknowledged, err = r.needs(false)
 	return f, err
+}
+
+func idsOf(list []integrations.Integration) (ids []uuid.UUID) {
+	for _, in := range list {
+		ids = append(ids, in.ID)
+	}
+	return ids
 }
 
 // kindOf is how long an integration's periods are: by its schedule, else by its exports.

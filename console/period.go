@@ -148,7 +148,7 @@ func (r *request) findChain() (in integrations.Integration, c exports.Chain, err
 	if _, _, err := exports.ParsePeriod(which); err != nil {
 		return in, c, notFound()
 	}
-	list, _, err := runlog.ListChains(r.Context(), r.db(), r.org.ID, runlog.ChainFilter{Integration: in.ID, Period: which})
+	list, err := runlog.LoadPeriodSums(r.Context(), r.db(), r.org.ID, in.ID, which)
 	if err != nil {
 		return in, c, err
 	}

@@ -143,7 +143,7 @@ func (r *request) show(v view) error {
 
 // json writes a value.
 func (r *request) json(status int, v any) error {
-	body, err := json.Marshal(v)
+	body, err := json.Marshal(whole(v))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/ledgerline/ledgerline/console/signin"
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // view is something that is shown.
@@ -28,6 +29,9 @@ type operation struct {
 	input any // the zero value of what it takes
 	do    func(*request) (*done, error)
 	size  int64 // most bytes of a request; 0 is maxBody
+
+	status int // of the API, when it is done; 0 is 200
+	result any // the zero value of what a program gets then
 }
 
 // Roles, for short.
@@ -55,18 +59,18 @@ var views = []view{
 
 // operations are all that can be done in an organization.
 var operations = []operation{
-	{name: "retry", path: "/periods/{integration}/{period}/retry", api: "/periods/{integration}/{period}/retry", role: finance, input: retryInput{}, do: with((*request).retry)},
-	{name: "export", path: "/periods/{integration}/{period}/export", api: "/periods/{integration}/{period}/export", role: finance, input: exportInput{}, do: with((*request).export)},
-	{name: "prove", path: "/periods/{integration}/{period}/check", api: "/periods/{integration}/{period}/check", role: finance, input: nothing{}, do: with((*request).prove)},
-	{name: "resolve", path: "/periods/{integration}/{period}/vouchers/{voucher}/resolve", api: "/periods/{integration}/{period}/vouchers/{voucher}/resolve", role: finance, input: resolveInput{}, do: with((*request).resolve)},
-	{name: "store", path: "/uploads", api: "/uploads", role: finance, input: storeInput{}, do: (*request).store, size: maxUpload + 1<<20},
-	{name: "import", path: "/uploads/{upload}/import", api: "/uploads/{upload}/import", role: finance, input: importInput{}, do: with((*request).importUpload)},
-	{name: "correct", path: "/vouchers/{voucher}/correct", api: "/vouchers/{voucher}/correct", role: finance, input: correctInput{}, do: with((*request).correct)},
-	{name: "withdraw", path: "/vouchers/{voucher}/withdraw", api: "/vouchers/{voucher}/withdraw", role: finance, input: reasonInput{}, do: with((*request).withdraw)},
-	{name: "acknowledge", path: "/attention/acknowledge", api: "/attention/acknowledge", role: finance, input: acknowledgeInput{}, do: with((*request).acknowledge)},
-	{name: "again", path: "/calls/{call}/again", api: "/calls/{call}/again", role: finance, input: nothing{}, do: with((*request).callAgain)},
-	{name: "pause", path: "/integrations/{integration}/pause", api: "/integrations/{integration}/pause", role: administrator, input: reasonInput{}, do: with((*request).pause)},
-	{name: "resume", path: "/integrations/{integration}/resume", api: "/integrations/{integration}/resume", role: administrator, input: reasonInput{}, do: with((*request).resume)},
+	{name: "retry", path: "/periods/{integration}/{period}/retry", api: "/periods/{integration}/{period}/retry", role: finance, input: retryInput{}, do: with((*request).retry), result: started{}, status: http.StatusAccepted},
+	{name: "export", path: "/periods/{integration}/{period}/export", api: "/periods/{integration}/{period}/export", role: finance, input: exportInput{}, do: with((*request).export), result: started{}, status: http.StatusAccepted},
+	{name: "prove", path: "/periods/{integration}/{period}/check", api: "/periods/{integration}/{period}/check", role: finance, input: nothing{}, do: with((*request).prove), result: checkStarted{}, status: http.StatusAccepted},
+	{name: "resolve", path: "/periods/{integration}/{period}/vouchers/{voucher}/resolve", api: "/periods/{integration}/{period}/vouchers/{voucher}/resolve", role: finance, input: resolveInput{}, do: with((*request).resolve), result: resolved{}},
+	{name: "store", path: "/uploads", api: "/uploads", role: finance, input: storeInput{}, do: (*request).store, size: maxUpload + 1<<20, result: stored{}, status: http.StatusCreated},
+	{name: "import", path: "/uploads/{upload}/import", api: "/uploads/{upload}/import", role: finance, input: importInput{}, do: with((*request).importUpload), result: importResult{}},
+	{name: "correct", path: "/vouchers/{voucher}/correct", api: "/vouchers/{voucher}/correct", role: finance, input: correctInput{}, do: with((*request).correct), result: importResult{}},
+	{name: "withdraw", path: "/vouchers/{voucher}/withdraw", api: "/vouchers/{voucher}/withdraw", role: finance, input: reasonInput{}, do: with((*request).withdraw), result: runlog.Withdrawal{}},
+	{name: "acknowledge", path: "/attention/acknowledge", api: "/attention/acknowledge", role: finance, input: acknowledgeInput{}, do: with((*request).acknowledge), result: acknowledged{}},
+	{name: "again", path: "/calls/{call}/again", api: "/calls/{call}/again", role: finance, input: nothing{}, do: with((*request).callAgain), result: calledAgain{}, status: http.StatusAccepted},
+	{name: "pause", path: "/integrations/{integration}/pause", api: "/integrations/{integration}/pause", role: administrator, input: reasonInput{}, do: with((*request).pause), result: pauseResult{}},
+	{name: "resume", path: "/integrations/{integration}/resume", api: "/integrations/{integration}/resume", role: administrator, input: reasonInput{}, do: with((*request).resume), result: pauseResult{}},
 }
 
 const (

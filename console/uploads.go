@@ -315,15 +315,15 @@ func noted(contents *integrations.Contents, entries iter.Seq2[runlog.AccountingE
 }
 
 type importInput struct {
-	Replace  bool   `json:"replace"`
-	Repeated bool   `json:"repeated"`
-	Reason   string `json:"reason"` // for the record, with replace
+	Replace  bool   `json:"replace,omitempty"`
+	Repeated bool   `json:"repeated,omitempty"`
+	Reason   string `json:"reason,omitempty"` // for the record, with replace
 
-	ColumnsOf   string `json:"columnsOf"` // as the upload was looked at
-	DecimalSign string `json:"decimalSign"`
-	DateOrder   string `json:"dateOrder"`
-	Sheet       string `json:"sheet"`
-	IDFrom      string `json:"idFrom"`
+	ColumnsOf   string `json:"columnsOf,omitempty"` // as the upload was looked at
+	DecimalSign string `json:"decimalSign,omitempty"`
+	DateOrder   string `json:"dateOrder,omitempty"`
+	Sheet       string `json:"sheet,omitempty"`
+	IDFrom      string `json:"idFrom,omitempty"`
 }
 
 // importResult is what an import came to.

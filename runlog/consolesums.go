@@ -10,39 +10,74 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 )
 
-// ListPeriodSums returns what [ListChains] does of the periods that end after a day, and is
-// quick beside millions of entries: what is at the vendor is counted once, when an export has
-// ended, see [SumExports], and only what is not there, and what runs have exported so far,
-// entry by entry.
+// ListPeriodSums returns what [ListChains] does of the periods that end after a day, of some
+// integrations or of all, and is quick beside millions of entries: what is at the vendor is
+// counted once, when an export has ended, see [SumExports], and only what is not there, and what
+// runs have exported so far, entry by entry.
 //
 // Of each export it has what the methods of [exports.Chain] need, and not what it cost.
-func ListPeriodSums(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time) (list []exports.Chain, err error) {
+func ListPeriodSums(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time, integrations ...uuid.UUID) (list []exports.Chain, err error) {
 	err = inSnapshot(ctx, db, organization, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, longStatements); err != nil {
-			return err
+		where, args := `AND export.period_end > $2`, []any{organization, since}
+		if len(integrations) > 0 {
+			where, args = where+` AND export.integration_id = ANY($3)`, append(args, integrations)
 		}
-		s := sums{organization: organization, chainOf: make(map[uuid.UUID]*exports.Chain), done: make(map[uuid.UUID]bool)}
-		if err := s.load(ctx, tx, since); err != nil {
-			return err
-		}
-		for _, count := range []func(context.Context, pgx.Tx) error{s.countLive, s.countMissing, s.countLateErrors} {
-			if err := count(ctx, tx); err != nil {
-				return err
-			}
-		}
-		chains := make(map[uuid.UUID]*exports.Chain, len(s.order))
-		for _, id := range s.order {
-			chains[id] = s.chainOf[id]
-		}
-		if err := countElsewhere(ctx, tx, organization, s.order, chains); err != nil {
-			return err
-		}
+		s, err := loadSums(ctx, tx, organization, where, args...)
 		for _, id := range s.order {
 			list = append(list, *s.chainOf[id])
+		}
+		return err
+	})
+	return list, err
+}
+
+// LoadPeriodSums returns what [ListChains] does of a period of an integration, in the way of
+// [ListPeriodSums]: the export with its retries, and adoptions. The newest is first.
+func LoadPeriodSums(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (list []exports.Chain, err error) {
+	err = inSnapshot(ctx, db, organization, func(tx pgx.Tx) error {
+		s, err := loadSums(ctx, tx, organization, `AND export.integration_id = $2 AND export.period = $3`, organization, integration, period)
+		if err != nil {
+			return err
+		}
+		rows, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = ANY($2)`, organization, s.all)
+		if err != nil {
+			return err
+		}
+		whole := make(map[uuid.UUID]exports.Export, len(rows))
+		for _, e := range rows {
+			whole[e.ID] = e
+		}
+		for _, id := range s.order {
+			c := *s.chainOf[id]
+			for i, e := range c.Exports {
+				c.Exports[i] = whole[e.ID]
+			}
+			list = append(list, c)
 		}
 		return nil
 	})
 	return list, err
+}
+
+// loadSums counts the chains of the exports that a condition selects.
+func loadSums(ctx context.Context, tx pgx.Tx, organization uuid.UUID, where string, args ...any) (sums, error) {
+	s := sums{organization: organization, chainOf: make(map[uuid.UUID]*exports.Chain), done: make(map[uuid.UUID]bool)}
+	if _, err := tx.Exec(ctx, longStatements); err != nil {
+		return s, err
+	}
+	if err := s.load(ctx, tx, where, args...); err != nil || len(s.order) == 0 {
+		return s, err
+	}
+	for _, count := range []func(context.Context, pgx.Tx) error{s.countLive, s.countMissing, s.countLateErrors} {
+		if err := count(ctx, tx); err != nil {
+			return s, err
+		}
+	}
+	chains := make(map[uuid.UUID]*exports.Chain, len(s.order))
+	for _, id := range s.order {
+		chains[id] = s.chainOf[id]
+	}
+	return s, countElsewhere(ctx, tx, organization, s.order, chains)
 }
 
 // sums are the chains of an organization while they are counted.
@@ -55,7 +90,7 @@ type sums struct {
 }
 
 // load reads the exports with what was counted of them before, and makes their chains.
-func (s *sums) load(ctx context.Context, tx pgx.Tx, since time.Time) error {
+func (s *sums) load(ctx context.Context, tx pgx.Tx, where string, args ...any) error {
 	rows, err := tx.Query(ctx, `
 		SELECT export.export_id, export.integration_id, integration.name, export.adapter_name, export.period, export.period_start, export.period_end, export.trigger,
 		    export.parent_export_id, export.scheduled_at, export.started_at, export.deferred_until, coalesce(export.deferred_for, ''), export.finished_at, export.status,
@@ -64,7 +99,7 @@ func (s *sums) load(ctx context.Context, tx pgx.Tx, since time.Time) error {
 		FROM ledgerline.bufdir_export_audit_log AS export
 		JOIN ledgerline.integrations AS integration ON integration.organization_id = $1 AND integration.integration_id = export.integration_id
 		LEFT JOIN ledgerline.export_sums AS known ON known.organization_id = $1 AND known.export_id = export.export_id
-		WHERE export.organization_id = $1 AND export.period_end > $2 ORDER BY export.started_at DESC, export.export_id`, s.organization, since)
+		WHERE export.organization_id = $1 `+where+` ORDER BY export.started_at DESC, export.export_id`, args...)
 	if err != nil {
 		return err
 	}
@@ -264,7 +299,7 @@ func (s *sums) countLateErrors(ctx context.Context, tx pgx.Tx) error {
 		Errors   int
 	}
 	list, err := queryRows[found](ctx, tx, `SELECT export_id, count(*)::int AS errors FROM ledgerline.export_entries
-		WHERE organization_id = $1 AND late_error IS NOT NULL GROUP BY 1`, s.organization)
+		WHERE organization_id = $1 AND late_error IS NOT NULL AND export_id = ANY($2) GROUP BY 1`, s.organization, s.all)
 	for _, f := range list {
 		if c := s.chainOf[f.ExportID]; c != nil {
 			c.LateErrors += f.Errors

@@ -17,6 +17,11 @@ func (b books) sumsAreTheChains(when string) {
 	b.t.Helper()
 	want, _, err := runlog.ListChains(b.t.Context(), b.reader, b.org, runlog.ChainFilter{})
 	require.NoError(b.t, err)
+	for _, c := range want { // also of each period by itself
+		of, err := runlog.LoadPeriodSums(b.t.Context(), b.console, b.org, c.First().IntegrationID, c.First().Period)
+		require.NoError(b.t, err)
+		require.Contains(b.t, of, c, when)
+	}
 	for _, c := range want { // what an export cost is not read
 		for i, e := range c.Exports {
 			c.Exports[i] = exports.Export{
