@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -208,7 +209,7 @@ func (c *config) checkSignIn() (errs []error) {
 		o.ClientID = given(c.clientID, "none", "oidc-client-id", "the ID of the console at the issuer")
 		o.ClientSecret = "none"
 		if path := given(c.secretFile, "", "oidc-client-secret-file", "the file with the client secret that the issuer has made"); path != "" {
-			o.ClientSecret = c.secretOf("oidc-client-secret-file", path, wrong)
+			o.ClientSecret = cmp.Or(c.secretOf("oidc-client-secret-file", path, wrong), o.ClientSecret)
 		}
 		o.Access.Groups = []signin.Grant{{}}
 		if path := given(c.access, "", "access", "the file that says which group may do what"); path != "" {

@@ -115,7 +115,7 @@ func serve(ctx context.Context, c config, pages *console.Console, ops http.Handl
 		}
 	}()
 	go func() { failed <- inside.Serve(behind) }()
-	logs.Info("console ready", "listen", listener.Addr().String(), "ops", behind.Addr().String(), "url", c.public.String())
+	logs.Info("console ready", "listen", listener.Addr().String(), "ops", behind.Addr().String(), "url", c.public.Redacted())
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -125,7 +125,8 @@ func serve(ctx context.Context, c config, pages *console.Console, ops http.Handl
 	defer cancel()
 	err = errors.Join(err, pages.Close(ending), server.Shutdown(ending), inside.Shutdown(ending))
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil // what was under way is cut off
+		logs.Warn("requests that took longer were cut off")
+		return nil
 	}
 	return err
 }
