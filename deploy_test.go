@@ -20,6 +20,9 @@ import (
 // drain is within which a worker ends, as docs/operations.md promises.
 const drain = 20 * time.Second
 
+// consoleDrain is within which a console ends, as docs/console.md promises.
+const consoleDrain = 10 * time.Second
+
 // started is one of our programs as a file of deploy, or the compose file, starts it.
 type started struct {
 	where     string
@@ -67,7 +70,7 @@ func deployed(t *testing.T) (all []started) {
 		ConfigMapGenerator []struct{ Literals []string } `yaml:"configMapGenerator"`
 	}
 	readYAML(t, "deploy/kubernetes/kustomization.yaml", &settings)
-	for _, path := range []string{"deploy/kubernetes/worker.yaml", "deploy/kubernetes/migrate.yaml"} {
+	for _, path := range []string{"deploy/kubernetes/worker.yaml", "deploy/kubernetes/console.yaml", "deploy/kubernetes/migrate.yaml"} {
 		var object struct {
 			Spec struct {
 				Template struct {
@@ -102,12 +105,12 @@ func deployed(t *testing.T) (all []started) {
 func TestDeployedProgramsExist(t *testing.T) {
 	known := variables(t)
 	bin := t.TempDir()
-	goIn(t, ".", "build", "-o", bin+"/", "./cmd/worker", "./cmd/starter")
+	goIn(t, ".", "build", "-o", bin+"/", "./cmd/worker", "./cmd/starter", "./cmd/console")
 	count := make(map[string]int)
 	for _, s := range deployed(t) {
 		count[s.program]++
 		switch s.program {
-		case "worker", "starter":
+		case "worker", "starter", "console":
 			out, err := exec.Command(filepath.Join(bin, s.program), append(slices.Clone(s.args), "--help")...).CombinedOutput()
 			require.NoError(t, err, "%s: %s %v: %s", s.where, s.program, s.args, out)
 			require.Contains(t, s.variables, "DATABASE_URL", s.where)
@@ -122,18 +125,31 @@ func TestDeployedProgramsExist(t *testing.T) {
 			require.Contains(t, s.variables, "LEDGERLINE_SECRETS", s.where)
 			require.Greater(t, s.grace, drain, "%s: a worker that is killed while it drains cuts attempts off", s.where)
 		}
+		if s.program == "console" {
+			out, err := exec.Command(filepath.Join(bin, s.program), append(slices.Clone(s.args), "--version")...).CombinedOutput()
+			require.NoError(t, err, "%s: %v: %s", s.where, s.args, out)
+			for _, want := range []string{"LEDGERLINE_OIDC_ISSUER", "LEDGERLINE_OIDC_CLIENT_SECRET_FILE", "LEDGERLINE_CONSOLE_ACCESS", "LEDGERLINE_CONSOLE_COOKIE_KEY_FILE"} {
+				require.Contains(t, s.variables, want, s.where)
+			}
+			require.NotContains(t, s.variables, "LEDGERLINE_CONSOLE_DEVELOPMENT", s.where)
+			require.NotContains(t, s.args, "--development", s.where)
+			require.Greater(t, s.grace, consoleDrain, "%s: a console that is killed while it ends cuts requests off", s.where)
+		}
 		for _, name := range s.variables {
 			require.Contains(t, known, name, "%s sets a variable that no program reads", s.where)
 			require.NotContains(t, name, "DEV_SHARED", s.where)
 			require.NotContains(t, name, "RELAX", s.where)
 		}
 	}
-	require.Equal(t, map[string]int{"worker": 3, "starter": 3, "psql": 1, "sandbox": 1}, count)
+	require.Equal(t, map[string]int{"worker": 3, "starter": 3, "console": 3, "psql": 1, "sandbox": 1}, count)
 
 	page, err := os.ReadFile("docs/operations.md")
 	require.NoError(t, err)
 	require.Contains(t, string(page), "Give it "+strconv.Itoa(int(drain.Seconds()))+" s before SIGKILL")
 	require.Greater(t, drain, workflows.WorkerOptions().WorkerStopTimeout)
+	page, err = os.ReadFile("docs/console.md")
+	require.NoError(t, err)
+	require.Contains(t, string(page), "Give it "+strconv.Itoa(2*int(consoleDrain.Seconds()))+" s before SIGKILL")
 }
 
 // unit is a unit of systemd: section, key, values.
@@ -183,13 +199,19 @@ func TestUnits(t *testing.T) {
 			require.Equal(t, first["Service"][key], u["Service"][key], "%s: %s is as the worker has it", path, key)
 			require.NotEmpty(t, u["Service"][key], path)
 		}
-		name, _, ok := strings.Cut(u.one(t, "Service", "LoadCredential"), ":")
-		require.True(t, ok)
-		require.Contains(t, u["Service"]["Environment"], "PGPASSFILE=%d/"+name, path)
+		named := strings.Join(u["Service"]["Environment"], "\n")
+		for _, credential := range u["Service"]["LoadCredential"] {
+			name, _, ok := strings.Cut(credential, ":")
+			require.True(t, ok)
+			require.Contains(t, named+"\n", "=%d/"+name+"\n", path)
+		}
+		require.Contains(t, named, "PGPASSFILE=%d/pgpass", path)
 		require.Contains(t, u["Unit"]["After"][0], "network-online.target", path)
 	}
 	require.Equal(t, "notify", first.one(t, "Service", "Type"))
 	require.Equal(t, "2", first.one(t, "Service", "RestartPreventExitStatus"), "a wrong flag or variable")
+	require.Equal(t, "2", readUnit(t, "deploy/systemd/ledgerline-console.service").one(t, "Service", "RestartPreventExitStatus"))
+	require.Contains(t, readUnit(t, "deploy/systemd/ledgerline-console.service").one(t, "Service", "InaccessiblePaths"), "/etc/ledgerline/secrets", "those of vendors are for the worker alone")
 	for _, path := range glob(t, "deploy/systemd/*.timer") {
 		require.FileExists(t, strings.TrimSuffix(path, ".timer")+".service")
 	}

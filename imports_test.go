@@ -48,7 +48,9 @@ var arrows = []struct {
 	{"attention", []string{"classify", "engine", "exports", "health", "limits", "notify", "runlog", "watcher"}, "what needs a person follows from the record, which runlog reads; of engine it needs what Temporal says, of the others their words and thresholds"},
 	{"proof", []string{"activities", "adapters", "classify", "engine", "exports", "integrations", "runlog", "statement", "workflows"}, "it compares what others have: it asks engine for look-ups and runlog for the record, and stores nothing but what it adopts; of a vendor it needs where its books are"},
 	{"calls", []string{"activities", "classify", "engine", "exports", "plain", "runlog", "when", "workflows"}, "what people see of calls: it asks engine and runlog, and makes views of what they have"},
+	{"console", []string{"attention", "calls", "classify", "console", "engine", "entryfile", "exports", "health", "integrations", "internal/environ", "outlook", "plain", "proof", "redact", "runlog", "statement", "workflows", "zones"}, "it decides nothing about exports: it shows what the packages of the command line say, and asks them to act; of workflows it needs what they return, of internal/environ what no log line may show; no vendor and no secret is in its reach"},
 	{"console/words", []string{"classify", "exports", "integrations", "plain", "zones"}, "pure: it says in people's language what the others have as names; it knows no page and no database"},
+	{"internal/logger", []string{"internal/environ", "plain", "redact"}, "every line of the programs passes it, so it depends on nothing that writes lines; of the others it needs what may not stand in one"},
 	{"console/signin", []string{"integrations", "plain"}, "who somebody is depends on the issuer and a file alone; sessions are handed to it, and of integrations it needs what a short name is"},
 }
 
@@ -79,6 +81,8 @@ var forbidden = []struct{ from, what, why string }{
 	{"workflows", "math/rand", "a workflow draws random values by side effects"},
 	{"attention", "github.com/jackc", "every query is runlog's"},
 	{"calls", "github.com/jackc", "every query is runlog's"},
+	{"console", "github.com/jackc", "every query is runlog's"},
+	{"console", "github.com/spf13", "a page has no command line"},
 	{"console/signin", "github.com/jackc", "sessions are handed to it"},
 	{"console/signin", "go.temporal.io", "it must sign people in while Temporal is down"},
 	{"proof", "github.com/jackc", "every query is runlog's"},

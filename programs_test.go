@@ -1,6 +1,7 @@
 package ledgerline_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"go/ast"
@@ -27,7 +28,7 @@ const canary = "cnry"
 // open are the variables that hold no secret, unless somebody puts credentials into an
 // address. Hiding them would hide what happens to stand in a text, such as the key
 // 2026-11 in a time. One that is not named here has a canary.
-var open = regexp.MustCompile(`^(LEDGERLINE_(ACTOR|LISTEN|ORG|SECRETS|ENV_SECRETS|PAYLOAD_KEYS?|CODEC_(ORIGINS|TOKEN_FILE)|DEV_[A-Z_]+|RELAX_[A-Z_]+|PENDING_LIMIT|REMIND_AFTER)` +
+var open = regexp.MustCompile(`^(LEDGERLINE_(ACTOR|LISTEN|ORG|SECRETS|ENV_SECRETS|PAYLOAD_KEYS?|CODEC_(ORIGINS|TOKEN_FILE)|DEV_[A-Z_]+|RELAX_[A-Z_]+|PENDING_LIMIT|REMIND_AFTER|CONSOLE_(LISTEN|OPS_LISTEN|URL|TLS_CERTIFICATE|TLS_KEY|ACCESS|SESSION|DEVELOPMENT)|OIDC_(ISSUER|CLIENT_ID|AUDIENCE|GROUPS_CLAIM))` +
 	`|TEMPORAL_(ADDRESS|NAMESPACE|PROFILE|CONFIG_FILE|CLIENT_AUTHORITY|CODEC_ENDPOINT|DEPLOYMENT_NAME|WORKER_BUILD_ID|TLS|TLS_[A-Z_]+_(PATH|NAME|VERIFICATION))` +
 	`|PG[A-Z]+)$`)
 
@@ -138,6 +139,8 @@ func values(names []string) map[string]string {
 	out["LEDGERLINE_SECRETS"], out["LEDGERLINE_ENV_SECRETS"] = "/secrets", out["LEDGERLINE_ORG"]+"=ACME_"
 	out["LEDGERLINE_RELAX_DATABASE_CHECKS"], out["LEDGERLINE_DEV_SHARED_SECRETS"] = "true", "false"
 	out["LEDGERLINE_PAYLOAD_KEYS"], out["LEDGERLINE_PAYLOAD_KEY"] = "", "" // what is wrong with them is said before all else
+	out["LEDGERLINE_CONSOLE_LISTEN"], out["LEDGERLINE_CONSOLE_OPS_LISTEN"] = "127.0.0.1:1", "127.0.0.1:1"
+	out["LEDGERLINE_CONSOLE_SESSION"], out["LEDGERLINE_CONSOLE_DEVELOPMENT"] = "4h", "false"
 	out["LEDGERLINE_PENDING_LIMIT"], out["LEDGERLINE_REMIND_AFTER"] = "12h", "24h"
 	return out
 }
@@ -215,6 +218,7 @@ func TestNoProgramShowsItsEnvironment(t *testing.T) {
 		keyed["LEDGERLINE_PAYLOAD_KEYS"], keyed["LEDGERLINE_PAYLOAD_KEY"] = folder, canary
 		require.Contains(t, silent(keyed, "worker", "--log-format", "json"), "LEDGERLINE_PAYLOAD_KEYS: ")
 		require.Contains(t, silent(keyed, "starter", "codec-server"), "LEDGERLINE_PAYLOAD_KEYS: ")
+		require.Contains(t, silent(keyed, "console", "--log-format", "json"), "LEDGERLINE_PAYLOAD_KEYS: ")
 	}
 	// The worker says so of each of its variables, and of the database.
 	require.Contains(t, silent(good, "worker", "x"), "unexpected argument")
@@ -224,6 +228,20 @@ func TestNoProgramShowsItsEnvironment(t *testing.T) {
 		require.Contains(t, silent(env, "worker", "--log-level", "DEBUG"), says)
 		silent(env, "worker", "--log-format", "text")
 	}
+
+	// The console says so of all of its variables at once, and of the database.
+	said := silent(good, "console", "x")
+	for _, part := range []string{"unexpected argument", "--oidc-client-secret-file", "--cookie-key-file", "--access", "--tls-certificate", "the issuer is not a URL"} {
+		require.Contains(t, said, part)
+	}
+	alone := map[string]string{"LEDGERLINE_CONSOLE_DEVELOPMENT": "true"}
+	for name, value := range good {
+		if !strings.HasPrefix(name, "LEDGERLINE_OIDC") && !strings.HasPrefix(name, "LEDGERLINE_CONSOLE") {
+			alone[name] = value
+		}
+	}
+	require.Contains(t, silent(alone, "console", "--log-level", "DEBUG"), "cannot reach PostgreSQL")
+	silent(alone, "console", "--log-format", "text")
 
 	// Each variable with a value that cannot be read, while nothing else is wrong.
 	for _, name := range names {
@@ -240,6 +258,8 @@ func TestNoProgramShowsItsEnvironment(t *testing.T) {
 		} else {
 			silent(env, "starter", "health")
 			silent(env, "worker", "--startup-timeout", "1s")
+			env["LEDGERLINE_CONSOLE_DEVELOPMENT"] = cmp.Or(env["LEDGERLINE_CONSOLE_DEVELOPMENT"], "true")
+			silent(env, "console", "--startup-timeout", "1s")
 		}
 	}
 	silent(map[string]string{"DATABASE_URL": canary + "://" + canary + ":x@y/z"}, "worker", "--log-level", "INFO")

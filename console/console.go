@@ -45,10 +45,15 @@ type Options struct {
 	PublicURL   *url.URL        // where people reach it
 	Log         *slog.Logger    // of what goes wrong, and of actions
 	Metrics     prometheus.Registerer
+	Trace       Trace            // nil is none
 	Now         func() time.Time // nil is the clock
 	Development bool             // everybody is one person, and pages say so
 	Every       time.Duration    // how often a page that is open looks for changes; 0 is 2 s
 }
+
+// Trace begins a trace of what somebody asks for, which concerns subject; end is called with
+// what came of it.
+type Trace = func(ctx context.Context, name string, subject any) (traced context.Context, end func(result any, err error))
 
 // Console serves pages and the API.
 type Console struct {
@@ -70,6 +75,11 @@ func New(o Options) (*Console, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Trace == nil {
+		o.Trace = func(ctx context.Context, _ string, _ any) (context.Context, func(any, error)) {
+			return ctx, func(any, error) {}
+		}
 	}
 	if o.Every <= 0 {
 		o.Every = 2 * time.Second

@@ -73,6 +73,7 @@ func (r *request) stream(v view) error {
 	}
 	control := http.NewResponseController(r.w)
 	_ = control.SetWriteDeadline(time.Time{})
+	_ = control.SetReadDeadline(time.Time{}) // else the server takes its end for that of the reader
 	r.w.Header().Set("Content-Type", "text/event-stream")
 	r.w.WriteHeader(http.StatusOK)
 	send := func(event string) error {

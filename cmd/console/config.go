@@ -2,21 +2,28 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/url"
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/console/signin"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // config is what the flags and the environment say.
@@ -40,9 +47,10 @@ type config struct {
 	logFormat string
 	logLevel  slog.Level
 
-	public    *url.URL // publicURL
-	secret    string   // of secretFile
-	cookieKey []byte   // of cookieKeyFile
+	public *url.URL         // publicURL
+	pair   *tls.Certificate // of certificate and key; nil without
+	keys   *codec.Keys      // of payloads
+	signIn signin.Options   // without what needs the database
 }
 
 // usageError is an error of the command line or the environment.
@@ -117,10 +125,12 @@ func parse(args []string, getenv func(string) string, words io.Writer) (config, 
 	if c.version {
 		return c, nil
 	}
-	if err := fromEnvironment(flags, getenv); err != nil {
-		return c, err
+	environment := fromEnvironment(flags, getenv)
+	var payloads error
+	if c.keys, payloads = codec.FromEnv(getenv); payloads != nil {
+		payloads = usageError{payloads}
 	}
-	return c, c.validate(flags.Args())
+	return c, errors.Join(environment, c.validate(flags.Args()), payloads)
 }
 
 // variables are where a flag that was not given comes from.
@@ -150,6 +160,8 @@ func fromEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 	return errors.Join(errs...)
 }
 
+// validate checks everything that can be known before anything is asked, and says all that is
+// wrong at once.
 func (c *config) validate(rest []string) error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
@@ -161,34 +173,93 @@ func (c *config) validate(rest []string) error {
 	check(c.databaseURL != "", "DATABASE_URL is not set: want postgres://user@host:5432/database")
 	check(c.logFormat == "json" || c.logFormat == "text", "--log-format %q: want json or text", c.logFormat)
 	check(c.startup > 0, "--startup-timeout %v: want more than 0", c.startup)
-	check((c.certificate == "") == (c.key == ""), "--tls-certificate and --tls-key belong together")
-	check(c.sessionFor > 0 && c.sessionFor <= signin.LongestSession, "--session %v: want more than 0, at most %v", c.sessionFor, signin.LongestSession)
+	check((c.certificate == "") == (c.key == ""), "--tls-certificate and --tls-key belong together: one of them is missing")
+	if c.certificate != "" && c.key != "" {
+		pair, err := tls.LoadX509KeyPair(c.certificate, c.key)
+		check(err == nil, "--tls-certificate, --tls-key: they cannot be used: %v", err)
+		c.pair = &pair
+	}
+	check(c.sessionFor >= time.Minute && c.sessionFor <= signin.LongestSession, "--session %v: want 1m to %v", c.sessionFor, signin.LongestSession)
+	errs = append(errs, c.checkSignIn()...)
+	return errors.Join(errs...)
+}
+
+// checkSignIn makes the options of the sign-in.
+func (c *config) checkSignIn() (errs []error) {
+	wrong := func(format string, args ...any) { errs = append(errs, usageError{fmt.Errorf(format, args...)}) }
+	o := &c.signIn
 	if c.development {
-		check(c.issuer == "" && c.access == "", "--development takes no issuer and no access file: everybody is an administrator; leave one out")
+		if c.issuer != "" || c.access != "" {
+			wrong("--development takes neither an issuer nor an access file: everybody is an administrator; leave out --oidc-issuer and --access, or --development")
+		}
 		if c.publicURL == "" {
 			c.publicURL = "http://" + c.listen
 		}
+		o.Development, o.Listen = &signin.Identity{Subject: "development", Name: "Development", Roles: map[uuid.UUID]signin.Role{}}, c.listen
 	} else {
-		check(c.issuer != "" && c.clientID != "", "--oidc-issuer and --oidc-client-id are missing: want the issuer that people sign in at, or --development")
-		check(c.access != "", "--access is missing: want the file that says which group may do what")
-		check(c.publicURL != "", "--public-url is missing: want where people reach the console, such as https://console.example.com")
-	}
-	var err error
-	if c.public, err = url.Parse(c.publicURL); err != nil || c.public.Host == "" && c.publicURL != "" {
-		check(false, "--public-url %q: want such as https://console.example.com", c.publicURL)
-	}
-	read := func(flag, path string) []byte {
-		if path == "" {
-			return nil
+		// What is missing is said here, by its flag; what is given is checked with a stand-in for it.
+		given := func(value, standIn, flag, want string) string {
+			if value == "" {
+				wrong("--%s is missing: want %s", flag, want)
+				return standIn
+			}
+			return value
 		}
-		b, err := os.ReadFile(path)
-		check(err == nil, "--%s: the file cannot be read: %v", flag, err)
-		return bytes.TrimSpace(b)
+		o.Issuer = given(c.issuer, "https://issuer.invalid", "oidc-issuer", "the issuer that people sign in at, or --development")
+		o.ClientID = given(c.clientID, "none", "oidc-client-id", "the ID of the console at the issuer")
+		o.ClientSecret = "none"
+		if path := given(c.secretFile, "", "oidc-client-secret-file", "the file with the client secret that the issuer has made"); path != "" {
+			o.ClientSecret = cmp.Or(c.secretOf("oidc-client-secret-file", path, wrong), o.ClientSecret)
+		}
+		o.Access.Groups = []signin.Grant{{}}
+		if path := given(c.access, "", "access", "the file that says which group may do what"); path != "" {
+			access, err := signin.ReadAccess(path)
+			if err != nil {
+				wrong("--access: %w", err)
+			} else {
+				o.Access = access
+			}
+		}
+		c.publicURL = given(c.publicURL, "https://console.invalid", "public-url", "where people reach the console, such as https://console.example.com")
+		o.Audience, o.GroupsClaim, o.SessionFor = c.audience, c.groups, c.sessionFor
 	}
-	c.secret = string(read("oidc-client-secret-file", c.secretFile))
-	if text := read("cookie-key-file", c.cookieKeyFile); text != nil {
-		c.cookieKey, err = base64.StdEncoding.DecodeString(string(text))
-		check(err == nil && len(c.cookieKey) == signin.KeySize, "--cookie-key-file: want %d bytes in base64, such as from: head -c 32 /dev/urandom | base64", signin.KeySize)
+	if c.cookieKeyFile != "" {
+		key, err := base64.StdEncoding.DecodeString(c.secretOf("cookie-key-file", c.cookieKeyFile, wrong))
+		if err != nil || len(key) != signin.KeySize && len(key) > 0 {
+			wrong("--cookie-key-file: want %d bytes in base64, such as from: openssl rand -base64 %[1]d", signin.KeySize)
+		}
+		o.Key = key
 	}
-	return errors.Join(errs...)
+	public, err := url.Parse(c.publicURL)
+	if err != nil {
+		wrong("--public-url is not a URL: want such as https://console.example.com")
+		public, _ = url.Parse("https://console.invalid")
+	}
+	c.public, o.PublicURL = public, public
+	if o.SessionFor < time.Minute || o.SessionFor > signin.LongestSession {
+		o.SessionFor = 0 // it has been said
+	}
+	if err := o.Validate(); err != nil {
+		errs = append(errs, usageError{err})
+	}
+	return errs
+}
+
+// secretOf reads a secret by the rules of package secrets: others must not be able to read its
+// file. What is no path is not repeated, because somebody may have given the secret itself.
+func (c *config) secretOf(flag, path string, wrong func(string, ...any)) string {
+	if !filepath.IsAbs(path) {
+		wrong("--%s: want the absolute path of a file, such as /etc/ledgerline/console/%[1]s", flag)
+		return ""
+	}
+	secret, err := secrets.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		wrong("--%s: there is no file %s", flag, path)
+	case errors.Is(err, fs.ErrPermission):
+		wrong("--%s: this user may not read %s; give it the right to, or run as its owner", flag, path)
+	case err != nil:
+		wrong("--%s: %s: %w", flag, path, err)
+	}
+	return secret
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -44,10 +45,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 		_, err := fmt.Fprintln(out, version.Line("console"))
 		return err
 	}
-	keys, err := codec.FromEnv(getenv)
-	if err != nil {
-		return usageError{err}
-	}
+	keys := c.keys
 	logs := logger.New(c.logFormat, c.logLevel, words)
 	pool, err := openDatabase(ctx, c, logs)
 	if err != nil {
@@ -82,7 +80,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	pages, err := console.New(console.Options{
-		DB: pool, Sources: sources, Temporal: temporal, SignIn: who, PublicURL: c.public, Log: logs, Metrics: registry, Development: c.development,
+		DB: pool, Sources: sources, Temporal: temporal, SignIn: who, PublicURL: c.public, Log: logs, Metrics: registry, Development: c.development, Trace: traces.Begin,
 	})
 	if err != nil {
 		return err
@@ -109,14 +107,15 @@ func serve(ctx context.Context, c config, pages *console.Console, ops http.Handl
 	inside := &http.Server{Handler: ops, ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 2)
 	go func() {
-		if c.certificate != "" {
-			failed <- server.ServeTLS(listener, c.certificate, c.key)
+		if c.pair != nil {
+			server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*c.pair}, MinVersion: tls.VersionTLS12}
+			failed <- server.ServeTLS(listener, "", "")
 		} else {
 			failed <- server.Serve(listener)
 		}
 	}()
 	go func() { failed <- inside.Serve(behind) }()
-	logs.Info("console ready", "listen", listener.Addr().String(), "ops", behind.Addr().String(), "url", c.public.String())
+	logs.Info("console ready", "listen", listener.Addr().String(), "ops", behind.Addr().String(), "url", c.public.Redacted())
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -126,7 +125,8 @@ func serve(ctx context.Context, c config, pages *console.Console, ops http.Handl
 	defer cancel()
 	err = errors.Join(err, pages.Close(ending), server.Shutdown(ending), inside.Shutdown(ending))
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil // what was under way is cut off
+		logs.Warn("requests that took longer were cut off")
+		return nil
 	}
 	return err
 }
@@ -169,29 +169,26 @@ func usePayloadKeys(ctx context.Context, pool *pgxpool.Pool, keys *codec.Keys) e
 	return nil
 }
 
-// signIn is how people sign in.
+// signIn is how people sign in. An organization of the access file that the database does not
+// have is an error of the file.
 func signIn(ctx context.Context, c config, pool *pgxpool.Pool) (*signin.SignIn, error) {
-	o := signin.Options{PublicURL: c.public, Sessions: console.Sessions(pool), SessionFor: c.sessionFor, Key: c.cookieKey,
-		Find: func(ctx context.Context, which string) (uuid.UUID, error) {
-			found, err := runlog.FindOrganization(ctx, pool, which)
-			return found.ID, err
-		}}
-	if c.development {
-		o.Development, o.Listen = &signin.Identity{Subject: "development", Name: "Development", Roles: map[uuid.UUID]signin.Role{}}, c.listen
-	} else {
-		access, err := signin.ReadAccess(c.access)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		o.Issuer, o.ClientID, o.ClientSecret, o.Audience, o.GroupsClaim, o.Access = c.issuer, c.clientID, c.secret, c.audience, c.groups, access
+	o := c.signIn
+	o.Sessions = console.Sessions(pool)
+	var unknown, failed bool
+	o.Find = func(ctx context.Context, which string) (uuid.UUID, error) {
+		found, err := runlog.FindOrganization(ctx, pool, which)
+		var none *runlog.UnknownOrganizationError
+		unknown = unknown || errors.As(err, &none)
+		failed = failed || err != nil && !errors.As(err, &none)
+		return found.ID, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.startup)
 	defer cancel()
 	who, err := signin.New(ctx, o)
-	if err != nil {
+	if err != nil && unknown && !failed {
 		return nil, usageError{err}
 	}
-	return who, nil
+	return who, err
 }
 
 // endpoints serve /livez: the process runs; /readyz: Temporal and PostgreSQL answer; /metrics.

@@ -103,19 +103,19 @@ func New(ctx context.Context, o Options) (*SignIn, error) {
 	if o.Fail == nil {
 		o.Fail = fail
 	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
 	if o.Development != nil {
-		if err := checkDevelopment(o); err != nil {
-			return nil, err
-		}
 		return &SignIn{o: o}, nil
+	}
+	if o.Sessions == nil || o.Find == nil {
+		return nil, errors.New("sessions and a way to find organizations are missing")
 	}
 	o.GroupsClaim = cmp.Or(o.GroupsClaim, "groups")
 	o.SessionFor = cmp.Or(o.SessionFor, DefaultSession)
 	if o.Scopes == nil {
 		o.Scopes = []string{"profile", "email"}
-	}
-	if err := o.validate(); err != nil {
-		return nil, err
 	}
 	s := &SignIn{o: o, secure: o.PublicURL.Scheme == "https", exchange: make(chan struct{}, 16)}
 	var err error
@@ -129,8 +129,11 @@ func New(ctx context.Context, o Options) (*SignIn, error) {
 	return s, nil
 }
 
-// validate joins all errors.
-func (o Options) validate() error {
+// Validate joins all errors of what a person sets. It needs no database.
+func (o Options) Validate() error {
+	if o.Development != nil {
+		return checkDevelopment(o)
+	}
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if err := checkIssuer(o.Issuer); err != nil {
@@ -150,14 +153,11 @@ func (o Options) validate() error {
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		wrong("the public URL is %q; want https, since cookies and answers of the issuer must not be read on the way", u)
 	}
-	if o.SessionFor < time.Minute || o.SessionFor > LongestSession {
+	if o.SessionFor != 0 && (o.SessionFor < time.Minute || o.SessionFor > LongestSession) {
 		wrong("a session lasts %s; want 1m to %s", o.SessionFor, LongestSession)
 	}
 	if len(o.Access.Groups) == 0 {
 		wrong("no group has access; want an access file with groups")
-	}
-	if o.Sessions == nil || o.Find == nil {
-		wrong("sessions and a way to find organizations are missing")
 	}
 	return errors.Join(errs...)
 }

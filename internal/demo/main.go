@@ -1,5 +1,5 @@
 // Command demo shows the main job on real parts: it starts PostgreSQL, Temporal
-// with its UI, the vendors' sandbox and a worker, makes calls that go well and
+// with its UI, the vendors' sandbox, a worker and the console, makes calls that go well and
 // badly, exports on schedule, watches a vendor go and come back, compares each
 // outcome with what it announced, and prints the audit rows. It leaves
 // everything up until Ctrl-C; with DEMO_EXIT=1 it ends. It exits non-zero if
@@ -128,6 +128,11 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 	}
 	fmt.Fprintf(out, "  webhooks     http://%s, which verifies and prints what people are notified of\n  organization %s\n", hooks.host, d.organization)
 	defer func() { d.worker.Stop(15 * time.Second) }()
+	endConsole, err := d.startConsole(ctx, stack)
+	if err != nil {
+		return err
+	}
+	defer endConsole()
 	file, err := stack.File("integrations.yaml", d.file(stack))
 	if err != nil {
 		return err
@@ -167,7 +172,10 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 	if _, err := d.run(ctx, "logs", "--org", d.organization); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\neverything in the Temporal UI: %s/namespaces/%s/workflows\n", stack.Temporal.UIURL(), stack.Temporal.Namespace)
+	if err := d.look(ctx); err != nil {
+		return fmt.Errorf("the console: %w", err)
+	}
+	fmt.Fprintf(out, "everything in the Temporal UI: %s/namespaces/%s/workflows\n", stack.Temporal.UIURL(), stack.Temporal.Namespace)
 	if different > 0 {
 		return fmt.Errorf("%d of %d scenes came out differently", different, len(scenes)+3)
 	}
@@ -189,7 +197,7 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 		}
 	}
 	fmt.Fprintln(out, "  starter call --integration xledger-main --operation ping")
-	fmt.Fprintln(out, "eksempel is an organization without entries; docs/month-end.md is a tour of five minutes with it")
+	fmt.Fprintf(out, "eksempel is an organization without entries; docs/month-end.md is a tour of five minutes with it, and %s/o/eksempel shows it meanwhile\n", d.consoleURL)
 	<-ctx.Done()
 	return nil
 }
@@ -200,6 +208,7 @@ type demo struct {
 	worker             *devstack.Process
 	env                []string
 	organization       string
+	consoleURL         string
 	notices            *notices
 }
 

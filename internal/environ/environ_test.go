@@ -43,6 +43,12 @@ func TestWhatIsHidden(t *testing.T) {
 		{"LEDGERLINE_CODEC_TOKEN_FILE", "/run/ledgerline/codec-token", false},
 		{"LEDGERLINE_CODEC_ORIGINS", "https://temporal.example.com", false},
 		{"LEDGERLINE_TEMPORAL_UI_URL", "http://ui.internal:8233", false},
+		{"LEDGERLINE_CONSOLE_URL", "https://console.example.com", false},
+		{"LEDGERLINE_CONSOLE_URL", "https://anna:" + secret + "@console.example.com", true},
+		{"LEDGERLINE_OIDC_ISSUER", "https://login.example.com/tenant/v2.0", false},
+		{"LEDGERLINE_OIDC_CLIENT_SECRET_FILE", "/run/ledgerline/console/client-secret", false}, // their files are secret
+		{"LEDGERLINE_CONSOLE_COOKIE_KEY_FILE", "/run/ledgerline/console/cookie-key", false},
+		{"LEDGERLINE_CONSOLE_TLS_KEY", "/run/ledgerline/console/tls.key", false},
 		{"LEDGERLINE_ORG", "7d1e0000-0000-4000-8000-000000000001", false},
 		{"LEDGERLINE_ACTOR", "anna@example.com", false},
 		{"LEDGERLINE_DEV_VENDOR_HOSTS", "127.0.0.1:9090,localhost:9091", false},

@@ -35,6 +35,7 @@ var kinds = map[string]func() any{
 	"policy/v1 PodDisruptionBudget":                 func() any { return new(policyv1.PodDisruptionBudget) },
 	"v1 ConfigMap":                                  func() any { return new(corev1.ConfigMap) },
 	"v1 Namespace":                                  func() any { return new(corev1.Namespace) },
+	"v1 Service":                                    func() any { return new(corev1.Service) },
 }
 
 // decode reads one document strictly into the type that it says it is of.
@@ -73,8 +74,9 @@ func TestFilesAreStrict(t *testing.T) {
 type built struct {
 	config   map[string]string // of the ConfigMap
 	pods     map[string]corev1.PodTemplateSpec
-	worker   appsv1.Deployment
-	budget   policyv1.PodDisruptionBudget
+	runs     map[string]appsv1.Deployment // by the name of its container
+	budgets  map[string]policyv1.PodDisruptionBudget
+	services []corev1.Service
 	policies []networkingv1.NetworkPolicy
 }
 
@@ -105,32 +107,41 @@ func TestWhatCanBeSwitchedOn(t *testing.T) {
 	b := buildOn(t, switchedOn(t), ".")
 	require.Contains(t, b.config, "OTEL_EXPORTER_OTLP_ENDPOINT")
 	require.Equal(t, "0.05", b.config["OTEL_TRACES_SAMPLER_ARG"], "every trace would be taken")
-	c := b.pods["worker"].Spec.Containers[0]
+	for _, name := range []string{"worker", "console"} {
+		hasPayloadKeys(t, b.pods[name].Spec)
+	}
+}
+
+// hasPayloadKeys: the folder that LEDGERLINE_PAYLOAD_KEYS names is in a volume.
+func hasPayloadKeys(t *testing.T, pod corev1.PodSpec) {
+	t.Helper()
+	c := pod.Containers[0]
 	env := make(map[string]string)
 	for _, e := range c.Env {
 		env[e.Name] = e.Value
 	}
-	require.NotEmpty(t, env["LEDGERLINE_PAYLOAD_KEY"])
+	require.NotEmpty(t, env["LEDGERLINE_PAYLOAD_KEY"], c.Name)
 	mounts := make(map[string]string)
 	for _, m := range c.VolumeMounts {
 		require.True(t, m.ReadOnly)
 		mounts[m.MountPath] = m.Name
 	}
-	for _, v := range b.pods["worker"].Spec.Volumes {
+	for _, v := range pod.Volumes {
 		require.EqualValues(t, 0o440, *v.Secret.DefaultMode, v.Name)
 		if v.Name == mounts[env["LEDGERLINE_PAYLOAD_KEYS"]] {
-			require.Nil(t, v.Secret.Optional, "a worker without its keys would write in clear")
+			require.Nil(t, v.Secret.Optional, "%s: without its keys it would write in clear", c.Name)
 			return
 		}
 	}
-	require.Fail(t, "LEDGERLINE_PAYLOAD_KEYS is in no volume", "%v %v", env, mounts)
+	require.Fail(t, "LEDGERLINE_PAYLOAD_KEYS is in no volume", "%s: %v %v", c.Name, env, mounts)
 }
 
 func buildOn(t *testing.T, files filesys.FileSystem, folder string) (b built) {
 	t.Helper()
 	all, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, folder)
 	require.NoError(t, err)
-	b.pods = make(map[string]corev1.PodTemplateSpec)
+	b.pods, b.runs = make(map[string]corev1.PodTemplateSpec), make(map[string]appsv1.Deployment)
+	b.budgets = make(map[string]policyv1.PodDisruptionBudget)
 	for _, r := range all.Resources() {
 		document, err := r.AsYAML()
 		require.NoError(t, err)
@@ -140,16 +151,20 @@ func buildOn(t *testing.T, files filesys.FileSystem, folder string) (b built) {
 			require.Nil(t, b.config, "one ConfigMap")
 			b.config = o.Data
 		case *appsv1.Deployment:
-			b.worker, b.pods["worker"] = *o, o.Spec.Template
+			name := o.Spec.Template.Spec.Containers[0].Name
+			require.Equal(t, "ledgerline-"+name, o.Name)
+			b.runs[name], b.pods[name] = *o, o.Spec.Template
 		case *batchv1.Job:
 			b.pods["migrate"] = o.Spec.Template
 		case *policyv1.PodDisruptionBudget:
-			b.budget = *o
+			b.budgets[o.Name] = *o
+		case *corev1.Service:
+			b.services = append(b.services, *o)
 		case *networkingv1.NetworkPolicy:
 			b.policies = append(b.policies, *o)
 		}
 	}
-	require.Len(t, b.pods, 2)
+	require.Len(t, b.pods, 3)
 	return b
 }
 
@@ -210,11 +225,55 @@ func TestPods(t *testing.T) {
 			password = password || filepath.Dir(env["PGPASSFILE"]) == m.MountPath
 		}
 		require.True(t, password, "%s: PGPASSFILE is in a volume", name)
-		require.Equal(t, name == "worker", organizations > 0, name)
+		require.Equal(t, name == "worker", organizations > 0, "%s: secrets of vendors are for the worker alone", name)
+		for key, value := range env {
+			if !strings.HasSuffix(key, "_FILE") && key != "LEDGERLINE_CONSOLE_ACCESS" {
+				continue
+			}
+			_, mounted := mountsOf(c)[filepath.Dir(value)]
+			require.True(t, mounted, "%s: %s is in a volume", name, key)
+		}
 	}
 	require.Len(t, images, 1, "worker and migration are of one version: %v", images)
 	for image := range images {
 		require.Regexp(t, `^[a-z0-9./-]+:\d+\.\d+\.\d+$`, image, "an image has its version")
+	}
+}
+
+func mountsOf(c corev1.Container) map[string]string {
+	mounts := make(map[string]string)
+	for _, m := range c.VolumeMounts {
+		mounts[m.MountPath] = m.Name
+	}
+	return mounts
+}
+
+// The console is reached at its pages by the Service, and asked for its state at a port that
+// the Service does not have.
+func TestConsolePorts(t *testing.T) {
+	b := build(t)
+	pod := b.pods["console"]
+	c := pod.Spec.Containers[0]
+	ports := make(map[string]string)
+	for _, p := range c.Ports {
+		ports[p.Name] = strconv.Itoa(int(p.ContainerPort))
+	}
+	require.Equal(t, []string{"--listen", ":" + ports["http"], "--ops-listen", ":" + ports["ops"]}, c.Args)
+	for path, probe := range map[string]*corev1.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
+		require.Equal(t, path, probe.HTTPGet.Path)
+		require.Equal(t, "ops", probe.HTTPGet.Port.String())
+	}
+	require.Equal(t, ports["ops"], pod.Annotations["prometheus.io/port"])
+	require.Len(t, b.services, 1)
+	service := b.services[0].Spec
+	require.Equal(t, b.runs["console"].Spec.Selector.MatchLabels, service.Selector)
+	require.Len(t, service.Ports, 1, "the endpoints of the operator are reached by the operator")
+	require.Equal(t, "http", service.Ports[0].TargetPort.String())
+	for _, e := range c.Env {
+		if e.Name == "DATABASE_URL" {
+			require.Contains(t, e.Value, "app_console@", "a login of its own")
+		}
+		require.NotContains(t, e.Name, "DEVELOPMENT")
 	}
 }
 
@@ -251,7 +310,7 @@ func TestProbesAndPorts(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, map[string]bool{port: true}, in)
+	require.Equal(t, map[string]bool{port: true, "8090": true, "8091": true}, in)
 	database, err := url.Parse(b.config["DATABASE_URL"])
 	require.NoError(t, err)
 	_, temporal, err := net.SplitHostPort(b.config["TEMPORAL_ADDRESS"])
@@ -280,22 +339,26 @@ func TestSelectors(t *testing.T) {
 		}
 		return names
 	}
-	require.Equal(t, []string{"worker"}, chosen(b.worker.Spec.Selector))
-	require.Equal(t, []string{"worker"}, chosen(b.budget.Spec.Selector))
-	for _, spread := range b.pods["worker"].Spec.TopologySpreadConstraints {
-		require.Equal(t, []string{"worker"}, chosen(spread.LabelSelector))
-	}
 	policed := make(map[string]bool)
 	for _, p := range b.policies {
 		names := chosen(&p.Spec.PodSelector)
-		require.Contains(t, names, "worker", p.Name)
+		require.NotEmpty(t, names, p.Name)
 		for _, name := range names {
 			policed[name] = true
 		}
 	}
-	require.Len(t, policed, 2, "both are policed")
-	require.Greater(t, *b.worker.Spec.Replicas, int32(b.budget.Spec.MaxUnavailable.IntValue()), "one worker is left when a node is emptied")
-	require.Zero(t, b.worker.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
+	require.Len(t, policed, len(b.pods), "all are policed")
+	require.Len(t, b.runs, 2)
+	for name, run := range b.runs {
+		require.Equal(t, []string{name}, chosen(run.Spec.Selector))
+		budget := b.budgets["ledgerline-"+name]
+		require.Equal(t, []string{name}, chosen(budget.Spec.Selector))
+		for _, spread := range b.pods[name].Spec.TopologySpreadConstraints {
+			require.Equal(t, []string{name}, chosen(spread.LabelSelector))
+		}
+		require.Greater(t, *run.Spec.Replicas, int32(budget.Spec.MaxUnavailable.IntValue()), "one %s is left when a node is emptied", name)
+		require.Zero(t, run.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
+	}
 }
 
 // A strict decoder that let everything pass would prove nothing.

@@ -13,8 +13,8 @@ have() {
 }
 
 if have docker-compose docker-compose "docker-compose.temporal.yml"; then
-  for variable in POSTGRES TEMPORAL WORKER OPERATOR; do export "${variable}_PASSWORD=none"; done
-  docker-compose -f docker-compose.temporal.yml --profile demo config >/dev/null
+  for variable in POSTGRES TEMPORAL WORKER OPERATOR CONSOLE; do export "${variable}_PASSWORD=none"; done
+  docker-compose -f docker-compose.temporal.yml --profile demo --profile console config >/dev/null
   echo "docker-compose.temporal.yml: ok"
 fi
 
