@@ -164,6 +164,16 @@ type ended struct {
 	Lines  []line          `json:"lines,omitempty"`
 }
 
+// pairs are the arguments of the problem's text. Numbers in texts are whole.
+func (e ended) pairs() []any {
+	for i, v := range e.Pairs {
+		if n, ok := v.(float64); ok {
+			e.Pairs[i] = int(n)
+		}
+	}
+	return e.Pairs
+}
+
 // record puts the end of an operation on record.
 func (r *request) record(o operation, a runlog.ConsoleAction, d *done, p *problem) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), recordWithin)
@@ -200,13 +210,8 @@ func (r *request) replay(o operation, a, earlier runlog.ConsoleAction) error {
 	if err := json.Unmarshal(earlier.Response, &e); err != nil {
 		return err
 	}
-	for i, v := range e.Pairs {
-		if n, ok := v.(float64); ok { // numbers in texts are whole
-			e.Pairs[i] = int(n)
-		}
-	}
 	if e.Name != "" {
-		p := refuse(earlier.Status, e.Name, e.Pairs...)
+		p := refuse(earlier.Status, e.Name, e.pairs()...)
 		p.Detail, p.Lines = e.Detail, e.Lines
 		return p
 	}

@@ -104,7 +104,7 @@ func (r *request) calls() (any, error) {
 		return nil, err
 	}
 	for _, row := range rows {
-		what, _ := r.said.Kind(row.Kind)
+		what, _ := r.said.KindAt(row.Kind, row.AdapterName)
 		l.Rows = append(l.Rows, callRow{row, what})
 	}
 	return l, nil
@@ -164,7 +164,10 @@ func (r *request) call() (any, error) {
 	for _, a := range report.Attempts {
 		what, remedy := "", ""
 		if a.Kind != "" {
-			what, remedy = r.said.Kind(a.Kind)
+			what, remedy = r.said.KindAt(a.Kind, report.AdapterName)
+			if report.State == engine.Completed {
+				remedy = "" // nothing more is tried
+			}
 		}
 		c.Trail = append(c.Trail, trailStep{a, what, remedy})
 	}

@@ -40,7 +40,7 @@ type refusedRow struct {
 }
 
 // newExport is the export of the path's period that somebody asks for.
-func (r *request) newExport(unfinished bool) (in integrations.Integration, run workflows.SyncInput, ended bool, err error) {
+func (r *request) newExport() (in integrations.Integration, run workflows.SyncInput, ended bool, err error) {
 	if in, err = r.findIntegration(); err != nil {
 		return in, run, false, err
 	}
@@ -58,20 +58,21 @@ func (r *request) newExport(unfinished bool) (in integrations.Integration, run w
 	if err != nil {
 		return in, run, false, err
 	}
-	if notDue != nil && unfinished {
-		if notDue, err = outlook.Due(r.Context(), r.db(), in, engine.ExportOf(run), r.now, true); err == nil && notDue == nil {
-			return in, run, false, nil
-		}
+	if notDue == nil {
+		return in, run, true, nil
 	}
-	if notDue != nil {
+	if notDue, err = outlook.Due(r.Context(), r.db(), in, engine.ExportOf(run), r.now, true); err != nil {
 		return in, run, false, err
 	}
-	return in, run, true, err
+	if notDue != nil {
+		return in, run, false, refuse(http.StatusConflict, "not_begun", "period", r.said.Period(run.Period))
+	}
+	return in, run, false, nil
 }
 
 // preview says what an export of the path's period would do now, and does nothing.
 func (r *request) preview() (any, error) {
-	in, run, ended, err := r.newExport(false)
+	in, run, ended, err := r.newExport()
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ type started struct {
 
 // export starts the export of the path's period. One that it has already is left alone.
 func (r *request) export(in exportInput) (*done, error) {
-	spec, run, ended, err := r.newExport(in.Unfinished)
+	spec, run, ended, err := r.newExport()
 	if err != nil {
 		return nil, err
 	}

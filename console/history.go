@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/console/words"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -28,6 +29,7 @@ type historyRow struct {
 	Action  string          `json:"action"`
 	Target  string          `json:"target"`
 	Status  int             `json:"status,omitempty"`
+	Problem string          `json:"problem,omitempty"` // why it was not done, in the reader's language
 	Before  json.RawMessage `json:"before,omitempty"`
 	After   json.RawMessage `json:"after,omitempty"`
 }
@@ -46,12 +48,21 @@ func (r *request) history() (any, error) {
 	}
 	h := history{Actions: []historyRow{}}
 	for _, a := range list {
-		h.Actions = append(h.Actions, historyRow{a.ID, a.At, a.EndedAt, a.Actor, a.Action, a.Target, a.Status, a.Before, a.After})
+		h.Actions = append(h.Actions, historyRow{a.ID, a.At, a.EndedAt, a.Actor, a.Action, a.Target, a.Status, r.problemOn(a), a.Before, a.After})
 	}
 	if next != nil {
 		h.Next = encodeCursor(next)
 	}
 	return h, nil
+}
+
+// problemOn is why an action was not done; "" if it was.
+func (r *request) problemOn(a runlog.ConsoleAction) string {
+	var e ended
+	if a.Status < http.StatusBadRequest || json.Unmarshal(a.Response, &e) != nil || !words.Known("problem."+e.Name) {
+		return ""
+	}
+	return refuse(a.Status, e.Name, e.pairs()...).said(r.said).Title
 }
 
 // encodeCursor is a position in a list as an address has it.

@@ -49,7 +49,7 @@ func (r *request) integration() (any, error) {
 	if h := facts.health[in.ID]; h.Record != nil {
 		p.Since, p.Kind = &h.Record.Since, h.Record.Reason
 		if p.Kind != "" {
-			p.What, _ = r.said.Kind(p.Kind)
+			p.What, _ = r.said.KindAt(p.Kind, in.Adapter)
 		}
 		if h.Secret != nil {
 			p.Expires = &h.Secret.ExpiresAt

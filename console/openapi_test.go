@@ -51,6 +51,8 @@ var queries = map[string]object{
 	"columnsOf": text(100, "The integration that names the file's columns"), "decimalSign": {"type": "string", "enum": []string{",", "."}}, "dateOrder": {"type": "string", "enum": []string{"dmy", "mdy"}},
 	"sheet": text(200, "Of a workbook"), "idFrom": text(1000, "Columns of which entry IDs are made, with commas"), "replace": {"type": "boolean", "description": "Entries that are stored with other contents are replaced"},
 	"repeated": {"type": "boolean", "description": "Lines that are stored already with another ID are taken"},
+	"adopted":  {"type": "boolean", "description": "What was taken over from the vendor, if the period has an export too"},
+	"import":   text(200, "What an import answers as its import: where its entries go is in coming"),
 }
 
 // names are what paths name.

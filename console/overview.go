@@ -78,26 +78,19 @@ const (
 
 // cell is a period of an integration.
 type cell struct {
-	Period string                            `json:"period"`
-	State  cellState                         `json:"state"`
-	Counts map[exports.Outcome]exports.Count `json:"counts,omitempty"`
+	Period    string                            `json:"period"`
+	State     cellState                         `json:"state"`
+	Counts    map[exports.Outcome]exports.Count `json:"counts,omitempty"`
+	Elsewhere *exports.Count                    `json:"elsewhere,omitempty"` // dated in the period, not there, and with the export of another one
 }
 
 // Of is what has an outcome.
 func (c cell) Of(o exports.Outcome) exports.Count { return c.Counts[o] }
 
-// Left is what is not there and should be, of the worst outcome.
-func (c cell) Left() exports.Count {
-	switch c.State {
-	case cellRefused:
-		return c.Counts[exports.WasRefused]
-	case cellUnknown:
-		return c.Counts[exports.IsUnknown]
-	case cellWaiting:
-		return c.Counts[exports.IsWaiting]
-	}
-	return exports.Count{}
-}
+// NotThere are the outcomes of what is not there and should be, the worst first.
+func (c cell) NotThere() []exports.Outcome { return notThere }
+
+var notThere = []exports.Outcome{exports.IsUnknown, exports.WasRefused, exports.IsWaiting}
 
 func (r *request) overview() (any, error) {
 	list, err := runlog.ListIntegrations(r.Context(), r.db(), r.org.ID)
@@ -149,7 +142,7 @@ func (r *request) overview() (any, error) {
 
 // overviewFacts is all that an overview is made of.
 type overviewFacts struct {
-	sums         map[uuid.UUID]map[string]exports.Chain // by integration and period
+	sums         map[uuid.UUID]map[string][]exports.Chain // by integration and period: its export, and what was adopted of it
 	health       map[uuid.UUID]runlog.HealthStatus
 	usage        map[uuid.UUID]runlog.MonthlyUsage
 	next         map[uuid.UUID]engine.NextRun
@@ -160,7 +153,7 @@ type overviewFacts struct {
 // overviewFacts reads what the rows of these integrations are made of, with the periods that end
 // after a day.
 func (r *request) overviewFacts(list []integrations.Integration, since time.Time) (f overviewFacts, err error) {
-	f = overviewFacts{sums: make(map[uuid.UUID]map[string]exports.Chain), health: make(map[uuid.UUID]runlog.HealthStatus), usage: make(map[uuid.UUID]runlog.MonthlyUsage)}
+	f = overviewFacts{sums: make(map[uuid.UUID]map[string][]exports.Chain), health: make(map[uuid.UUID]runlog.HealthStatus), usage: make(map[uuid.UUID]runlog.MonthlyUsage)}
 	var sums []exports.Chain
 	if ids := idsOf(list); len(ids) > 0 {
 		if sums, err = runlog.ListPeriodSums(r.Context(), r.db(), r.org.ID, since, ids...); err != nil {
@@ -170,11 +163,9 @@ func (r *request) overviewFacts(list []integrations.Integration, since time.Time
 	for _, c := range sums {
 		first := c.First()
 		if f.sums[first.IntegrationID] == nil {
-			f.sums[first.IntegrationID] = make(map[string]exports.Chain)
+			f.sums[first.IntegrationID] = make(map[string][]exports.Chain)
 		}
-		if _, has := f.sums[first.IntegrationID][first.Period]; !has || first.Trigger != exports.ByAdopting { // what was adopted counts if there is nothing else
-			f.sums[first.IntegrationID][first.Period] = c
-		}
+		f.sums[first.IntegrationID][first.Period] = append(f.sums[first.IntegrationID][first.Period], c)
 	}
 	states, err := runlog.ListHealth(r.Context(), r.db(), r.org.ID)
 	if err != nil {
@@ -219,7 +210,7 @@ func (f overviewFacts) kindOf(in integrations.Integration) exports.PeriodKind {
 	}
 	newest := ""
 	for p := range f.sums[in.ID] {
-		if newest == "" || f.sums[in.ID][p].First().PeriodStart.After(f.sums[in.ID][newest].First().PeriodStart) {
+		if newest == "" || f.sums[in.ID][p][0].First().PeriodStart.After(f.sums[in.ID][newest][0].First().PeriodStart) {
 			newest = p
 		}
 	}
@@ -264,24 +255,41 @@ func (f overviewFacts) row(in integrations.Integration, periods []string, now ti
 }
 
 func (f overviewFacts) cell(id uuid.UUID, period string) cell {
-	sum, ok := f.sums[id][period]
-	if !ok {
+	chains := f.sums[id][period]
+	if len(chains) == 0 {
 		missed := slices.ContainsFunc(f.items, func(i attention.Item) bool {
 			return i.Kind == attention.Missed && i.IntegrationID == id && i.Period == period
 		})
 		return cell{Period: period, State: map[bool]cellState{true: cellMissed, false: cellNone}[missed]}
 	}
-	c := cell{Period: period, Counts: sum.Counts, State: cellArrived}
+	c := cell{Period: period, Counts: make(map[exports.Outcome]exports.Count)}
+	has := make(map[exports.Outcome]bool)
+	failed, running := false, false
+	for _, chain := range chains {
+		failed, running = failed || chain.State() == exports.ChainFailed, running || chain.State() == exports.ChainRunning
+		for o, n := range chain.Counts {
+			c.Counts[o] = c.Counts[o].Add(n)
+			has[o] = has[o] || n.Entries > 0
+		}
+		for _, e := range chain.Elsewhere {
+			if c.Elsewhere == nil {
+				c.Elsewhere = new(exports.Count)
+			}
+			*c.Elsewhere = c.Elsewhere.Add(e.Count)
+			has[e.Outcome] = true
+		}
+	}
+	c.State = cellArrived
 	switch {
-	case sum.State() == exports.ChainFailed:
+	case failed:
 		c.State = cellFailed
-	case sum.Counts[exports.IsUnknown].Entries > 0:
+	case has[exports.IsUnknown]:
 		c.State = cellUnknown
-	case sum.Counts[exports.WasRefused].Entries > 0:
+	case has[exports.WasRefused]:
 		c.State = cellRefused
-	case sum.State() == exports.ChainRunning || sum.Counts[exports.IsWaiting].Entries > 0:
+	case running || has[exports.IsWaiting]:
 		c.State = cellWaiting
-	case sum.Counts[exports.WasExported].Entries == 0:
+	case !has[exports.WasExported]:
 		c.State = cellEmpty
 	}
 	return c

@@ -86,37 +86,45 @@ func (r *request) render(status int, name string, data any) error {
 // parseTemplates reads the templates for a language.
 func parseTemplates(p *words.Printer) (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{
-		"t":           p.T,
-		"known":       words.Known,
-		"n":           p.Number,
-		"money":       p.Money,
-		"amount":      p.Amount,
-		"day":         p.DayOf,
-		"time":        func(t any, now time.Time) string { return p.Time(momentOf(t), now) },
-		"exact":       func(t any) string { return p.Exact(momentOf(t)) },
-		"iso":         func(t any) string { return momentOf(t).UTC().Format(time.RFC3339) },
-		"ago":         func(t any, now time.Time) string { return p.Ago(momentOf(t), now) },
-		"until":       func(t any, now time.Time) string { return p.Until(momentOf(t), now) },
-		"period":      p.Period,
-		"days":        p.PeriodDays,
-		"outcome":     func(o any) words.Mark { return p.Outcome(exports.Outcome(fmt.Sprint(o))) },
-		"chain":       p.ChainState,
-		"cap":         words.Capital,
-		"kind":        func(k classify.Kind) string { what, _ := p.Kind(k); return what },
-		"trigger":     p.Trigger,
-		"status":      p.Status,
-		"cell":        func(s cellState) words.Mark { return cellMark(p, s) },
-		"healthy":     func(s health.State) words.Mark { return healthMark(p, s) },
-		"path":        func(parts ...any) string { return pathOf(parts...) },
-		"plain":       plain.Line,
-		"asks":        func(s string) bool { return strings.HasSuffix(s, ":") }, // it says nothing without what follows
-		"outcomes":    func() []exports.Outcome { return exports.Outcomes },
-		"languages":   func() []words.Language { return words.Languages },
-		"list":        func(items ...any) []any { return items },
-		"inputs":      func(c any) string { return string(asJSON(c)) },
-		"query":       withQuery,
-		"pretty":      pretty,
-		"dict":        dict,
+		"t":         p.T,
+		"known":     words.Known,
+		"n":         p.Number,
+		"money":     p.Money,
+		"amount":    p.Amount,
+		"day":       p.DayOf,
+		"time":      func(t any, now time.Time) string { return p.Time(momentOf(t), now) },
+		"exact":     func(t any) string { return p.Exact(momentOf(t)) },
+		"iso":       func(t any) string { return momentOf(t).UTC().Format(time.RFC3339) },
+		"ago":       func(t any, now time.Time) string { return p.Ago(momentOf(t), now) },
+		"until":     func(t any, now time.Time) string { return p.Until(momentOf(t), now) },
+		"period":    p.Period,
+		"days":      p.PeriodDays,
+		"outcome":   func(o any) words.Mark { return p.Outcome(exports.Outcome(fmt.Sprint(o))) },
+		"chain":     p.ChainState,
+		"cap":       words.Capital,
+		"kind":      func(k classify.Kind) string { what, _ := p.Kind(k); return what },
+		"trigger":   p.Trigger,
+		"status":    p.Status,
+		"cell":      func(s cellState) words.Mark { return cellMark(p, s) },
+		"healthy":   func(s health.State) words.Mark { return healthMark(p, s) },
+		"path":      func(parts ...any) string { return pathOf(parts...) },
+		"plain":     plain.Line,
+		"asks":      func(s string) bool { return strings.HasSuffix(s, ":") }, // it says nothing without what follows
+		"outcomes":  func() []exports.Outcome { return exports.Outcomes },
+		"languages": func() []words.Language { return words.Languages },
+		"list":      func(items ...any) []any { return items },
+		"inputs":    func(c any) string { return string(asJSON(c)) },
+		"query":     withQuery,
+		"pretty":    pretty,
+		"dict":      dict,
+		"zero":      func(amount string) bool { return strings.Trim(amount, "-0.") == "" },
+		"lasts": func(s string) string {
+			d, err := time.ParseDuration(s)
+			if err != nil {
+				return s
+			}
+			return p.Duration(d)
+		},
 		"deref":       func(b *bool) bool { return b != nil && *b },
 		"add":         func(a, b int) int { return a + b },
 		"sum":         p.Sum,
@@ -254,7 +262,10 @@ func localPath(to string) string {
 	return u.String()
 }
 
-func (r *request) signedOut() error { return r.render(http.StatusOK, "signedout", nil) }
+// signedOut says that somebody is signed out here, and where they are signed in still.
+func (r *request) signedOut() error {
+	return r.render(http.StatusOK, "signedout", map[string]string{"Issuer": r.c.SignIn.IssuerSignOut()})
+}
 
 // ready reports why Temporal cannot be asked; nil if it can.
 func (c *Console) ready(ctx context.Context) error {

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -25,7 +24,7 @@ import (
 )
 
 // voucherQuery are the parameters of a page of vouchers.
-var voucherQuery = []string{"state", "search", "after", "limit"}
+var voucherQuery = []string{"adopted", "state", "search", "after", "limit"}
 
 const (
 	vouchersOnPage = 50
@@ -61,6 +60,10 @@ type period struct {
 	Query       vouchersAsked                     `json:"query"`
 	Next        string                            `json:"next,omitempty"` // after which voucher the next page begins
 	CanRetry    bool                              `json:"canRetry"`
+	Left        exports.Count                     `json:"left"`               // what a retry would take: refused, waiting or unknown
+	Adopted     bool                              `json:"adopted"`            // it was taken over from the vendor
+	Both        bool                              `json:"both"`               // there is an export of the period, and what was adopted of it: adopted=true asks for that
+	Resume      string                            `json:"resume,omitempty"`   // the operation that resumes an export whose run no longer exists: export or retry
 	StartsAt    *time.Time                        `json:"startsAt,omitempty"` // by the schedule, if it has no export
 	Running     *uuid.UUID                        `json:"check,omitempty"`    // a check at the vendor that is under way or has ended lately
 
@@ -138,8 +141,8 @@ func (r *request) askedVouchers() (a vouchersAsked, err error) {
 	return a, nil
 }
 
-// findChain is the chain of the path: that of an integration and a period. Entries that were
-// adopted count if there is nothing else.
+// findChain is the chain of the path: that of an integration and a period. What was adopted of it
+// is another one, which is meant if there is no other, or adopted=true asks for it.
 func (r *request) findChain() (in integrations.Integration, c exports.Chain, err error) {
 	if in, err = r.findIntegration(); err != nil {
 		return in, c, err
@@ -155,11 +158,25 @@ func (r *request) findChain() (in integrations.Integration, c exports.Chain, err
 	if len(list) == 0 {
 		return in, c, refuse(http.StatusNotFound, "no_export", "period", r.said.Period(which), "vendor", integrations.VendorTitle(in.Adapter))
 	}
-	i := max(0, slices.IndexFunc(list, func(c exports.Chain) bool { return c.First().Trigger != exports.ByAdopting }))
-	return in, list[i], nil
+	adopted := slices.IndexFunc(list, func(c exports.Chain) bool { return c.First().Trigger == exports.ByAdopting })
+	own := slices.IndexFunc(list, func(c exports.Chain) bool { return c.First().Trigger != exports.ByAdopting })
+	r.both = adopted >= 0 && own >= 0
+	if own < 0 || r.URL.Query().Get("adopted") == "true" && adopted >= 0 {
+		return in, list[adopted], nil
+	}
+	return in, list[own], nil
 }
 
-func (r *request) period() (any, error) {
+func (r *request) period() (data any, err error) {
+	err = r.snapshot(func() error {
+		data, err = r.periodNow()
+		return err
+	})
+	return data, err
+}
+
+// periodNow is the period of the path at one moment.
+func (r *request) periodNow() (any, error) {
 	asked, err := r.askedVouchers()
 	if err != nil {
 		return nil, err
@@ -174,12 +191,25 @@ func (r *request) period() (any, error) {
 	p := period{
 		Integration: nameOf(in), Period: c.First().Period, State: c.State(), Sentence: r.said.Sentence(c), Counts: c.Counts, Total: c.Total(), Missing: c.Missing(),
 		Late: c.Late, LateErrors: c.LateErrors, Exports: []statement.Export{}, Query: asked, CanRetry: c.Pending() == nil && !c.NothingToRetry(), chain: c,
+		Adopted: c.First().Trigger == exports.ByAdopting, Both: r.both,
+	}
+	for _, o := range notThere {
+		p.Left = p.Left.Add(c.Counts[o])
+	}
+	if p.Adopted {
+		p.CanRetry = false
 	}
 	for _, e := range c.Exports {
 		p.Exports = append(p.Exports, statement.OfExport(e))
 	}
 	if p.Wait, err = r.waitOf(c, in); err != nil {
 		return nil, err
+	}
+	if pending := c.Pending(); p.Wait != nil && p.Wait.For == exports.WaitForRun {
+		p.Resume = "export"
+		if pending.ParentID != nil {
+			p.Resume = "retry"
+		}
 	}
 	p.Vouchers, p.Next, err = r.vouchers(in, c, asked)
 	p.Running = r.c.jobs.of(r.org.ID, in.ID, p.Period)
@@ -248,6 +278,11 @@ func (r *request) download() error {
 	if err != nil {
 		return err
 	}
+	return r.snapshot(func() error { return r.file(asked) })
+}
+
+// file writes the file of the path, all as it was at one moment.
+func (r *request) file(asked vouchersAsked) error {
 	in, c, err := r.findChain()
 	if err != nil {
 		return err
@@ -413,8 +448,3 @@ func (r *request) writeWorkbook(in integrations.Integration, c exports.Chain, as
 
 // mostRows is how many rows a sheet of a workbook can have.
 const mostRows = 1_048_576
-
-// snapshot runs fn so that all that it reads is of one moment.
-func (r *request) snapshot(ctx context.Context, fn func(runlog.Beginner) error) error {
-	return runlog.Snapshot(ctx, r.db(), fn)
-}

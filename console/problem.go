@@ -81,7 +81,7 @@ func problemOf(err error) *problem {
 // said is the problem in a language.
 func (p *problem) said(in *words.Printer) problem {
 	said := *p
-	said.Title = in.T("problem."+p.name, p.pairs...)
+	said.Title = words.Capital(in.T("problem."+p.name, p.pairs...))
 	if said.Detail == "" {
 		said.Detail = in.T("problem."+p.name+".detail", p.pairs...)
 	}

@@ -28,13 +28,29 @@ type request struct {
 
 	who  signin.Identity
 	org  integrations.Organization
-	role signin.Role // in the organization
+	role signin.Role     // in the organization
+	both bool            // the period has an export, and was adopted too
+	snap runlog.Beginner // what is read of one moment; nil: whatever is there
 	said *words.Printer
 	now  time.Time
 }
 
 // db is the record.
-func (r *request) db() runlog.Beginner { return r.c.DB }
+func (r *request) db() runlog.Beginner {
+	if r.snap != nil {
+		return r.snap
+	}
+	return r.c.DB
+}
+
+// snapshot runs fn so that all that it reads is of one moment.
+func (r *request) snapshot(fn func() error) error {
+	defer func() { r.snap = nil }()
+	return runlog.Snapshot(r.Context(), r.c.DB, func(db runlog.Beginner) error {
+		r.snap = db
+		return fn()
+	})
+}
 
 // may reports whether the role is enough.
 func (r *request) may(role signin.Role) bool { return r.role.Allows(role) }

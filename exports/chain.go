@@ -77,8 +77,8 @@ type Count struct {
 	Amounts  map[string]string `json:"amounts"` // sum of the positive amounts by currency
 }
 
-// add is the sum of two counts.
-func (c Count) add(d Count) Count {
+// Add is the sum of two counts of different entries.
+func (c Count) Add(d Count) Count {
 	return Count{c.Entries + d.Entries, c.Vouchers + d.Vouchers, AddAmounts(c.Amounts, d.Amounts)}
 }
 
@@ -125,7 +125,7 @@ func (c Chain) Retry(of Export) *Export {
 // Total is what the chain has taken, whatever became of it.
 func (c Chain) Total() (total Count) {
 	for _, o := range Outcomes {
-		total = total.add(c.Counts[o])
+		total = total.Add(c.Counts[o])
 	}
 	return total
 }
@@ -134,14 +134,14 @@ func (c Chain) Total() (total Count) {
 func (c Chain) Missing() Count {
 	missing := c.left()
 	for _, e := range c.Elsewhere {
-		missing = missing.add(e.Count)
+		missing = missing.Add(e.Count)
 	}
 	return missing
 }
 
 // left is what the chain itself has taken and the vendor does not have.
 func (c Chain) left() Count {
-	return Count{}.add(c.Counts[WasRefused]).add(c.Counts[IsWaiting]).add(c.Counts[IsUnknown])
+	return Count{}.Add(c.Counts[WasRefused]).Add(c.Counts[IsWaiting]).Add(c.Counts[IsUnknown])
 }
 
 // State is how far the chain is.

@@ -2,6 +2,13 @@
 // once. Everything can be read and done without this.
 "use strict";
 
+// What was done is said once, and not again when the page is loaded again.
+if (new URL(location.href).searchParams.has("did")) {
+  const here = new URL(location.href);
+  here.searchParams.delete("did");
+  history.replaceState(null, "", here);
+}
+
 const trouble = document.getElementById("trouble");
 
 // refresh asks for the page again and takes over the parts that may change, except those in
