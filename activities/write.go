@@ -35,12 +35,15 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.options.RunID(ctx), Attempt: trail.Last().Number - trail.before(),
 		Place: adapter.Vendor().Address(spec.BaseURL, spec.Settings),
 	}
-	take := func(again bool) (runlog.WriteClaimResult, bool) {
-		c, err := a.options.Store.ClaimWrite(ctx, claim, time.Until(deadline), same, again)
-		conflict := (*runlog.ConflictError)(nil)
+	take := func(repeat bool) (runlog.WriteClaimResult, bool) {
+		c, err := a.options.Store.ClaimWrite(ctx, claim, time.Until(deadline), same, repeat)
+		var conflict *runlog.ConflictError
+		var again *runlog.MadeAgainError
 		switch {
 		case errors.As(err, &conflict):
 			out.verdict = classify.NewVerdict(classify.ClaimConflict, "claim:other", conflict.Error())
+		case errors.As(err, &again):
+			out.verdict = classify.NewVerdict(classify.NotOwner, "claim:made-again", again.Error()+"; nothing was sent")
 		case err != nil:
 			out.verdict = a.storeVerdict(in, "ClaimWrite", "claim:unavailable", "the correlation ID could not be claimed, so nothing was sent", err)
 		default:

@@ -56,7 +56,7 @@ const (
 	Partial         Kind = "partial"           // some parts of a batch took effect
 	UnknownOutcome  Kind = "unknown_outcome"   // a write that may have happened and is not sent again
 	Paused          Kind = "paused"            // the integration was paused by someone: nobody is called
-	NotOwner        Kind = "not_owner"         // the run no longer owns the export
+	NotOwner        Kind = "not_owner"         // another run owns the export, or another call has taken the place of this one
 	ClaimConflict   Kind = "claim_conflict"    // the correlation ID was used for another request
 	Cancelled       Kind = "cancelled"         // the caller gave up
 	Internal        Kind = "internal"          // a defect of ours

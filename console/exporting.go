@@ -243,13 +243,13 @@ func (r *request) resolve(in resolveInput) (*done, error) {
 		return nil, err
 	}
 	all, err := runlog.ResolveInChain(r.Context(), r.db(), r.org.ID, c, runlog.Resolution{VoucherID: r.PathValue("voucher"), AtVendor: in.AtVendor == "yes", Reason: reason, Actor: r.who.Actor()})
-	var soon *runlog.TooSoonError
-	var conflict *runlog.ConflictError
+	var soon *runlog.UnsettledError
+	var settled *runlog.SettledError
 	var not *runlog.NotOpenError
 	switch {
-	case errors.As(err, &soon):
-		return nil, refuse(http.StatusConflict, "too_soon", "time", r.said.Time(r.now.Add(soon.Wait), r.now))
-	case errors.As(err, &conflict), errors.As(err, &not):
+	case errors.As(err, &soon) && soon.Until != nil:
+		return nil, refuse(http.StatusConflict, "too_soon", "time", r.said.Time(*soon.Until, r.now))
+	case errors.As(err, &soon), errors.As(err, &settled), errors.As(err, &not):
 		return nil, refuse(http.StatusConflict, "not_resolved")
 	case err != nil:
 		return nil, err

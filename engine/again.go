@@ -43,7 +43,9 @@ const (
 // they are now. by is who asks for it.
 //
 // Nothing is done twice. The old call, and each repeat of it, must have ended with the proof
-// that nothing was done, or change nothing. The ID of a repeat follows from that of the first
+// that nothing was done, or change nothing. That it is made again is recorded before it starts:
+// no other call of the family is sent from then on, also when Temporal has forgotten all of
+// them, and none is made again while another one is being sent. The ID of a repeat follows from that of the first
 // call and its number, so two who ask at once get one new call; one that is under way is
 // returned as it is. The error is a [*NotAgainError] where there is none to be made.
 func CallAgain(ctx context.Context, c client.Client, db runlog.Beginner, organization, correlation uuid.UUID, by string) (activities.Invocation, error) {
@@ -54,6 +56,10 @@ func CallAgain(ctx context.Context, c client.Client, db runlog.Beginner, organiz
 	first := correlation
 	if old.Repeats != nil {
 		first = *old.Repeats
+	}
+	last, err := runlog.LastRepeat(ctx, db, organization, first)
+	if err != nil {
+		return old, err
 	}
 	id := first
 	for n := 0; ; n++ {
@@ -68,7 +74,7 @@ func CallAgain(ctx context.Context, c client.Client, db runlog.Beginner, organiz
 			return requestOf(ctx, c, organization, id)
 		case state == callRuns:
 			return old, &NotAgainError{id, "has not ended: wait for its outcome, or end it with starter cancel"}
-		case state == callAbsent && n > 0:
+		case state == callAbsent && n > 0 && n >= last:
 			return startRepeat(ctx, c, db, old, first, n, by)
 		}
 	}
@@ -83,6 +89,15 @@ func startRepeat(ctx context.Context, c client.Client, db runlog.Beginner, old a
 	in = NewInvocation(integration, old.Operation, old.Body)
 	in.CorrelationID, in.Idempotent, in.Repeats, in.Repeat = repeatID(old.OrganizationID, first, n), old.Idempotent, &first, n
 	in.Actor = fmt.Sprintf("%s, call %s again", by, first) // which its rows in the audit record have
+	way, err := runlog.RecordRepeat(ctx, db, old.OrganizationID, runlog.Repeat{First: first, Number: n, ID: in.CorrelationID})
+	switch {
+	case err != nil:
+		return in, fmt.Errorf("call %s: %w", in.CorrelationID, err)
+	case way != nil && way.Effect == "":
+		return in, &NotAgainError{way.ID, "is a later repeat of it: ask for that one, see starter show"}
+	case way != nil:
+		return in, mayHaveActed(way.ID, way.Effect)
+	}
 	if _, err := c.ExecuteWorkflow(ctx, InvokeOptions(in), workflows.InvokeName, in); err != nil {
 		return in, fmt.Errorf("call %s: %w", in.CorrelationID, err)
 	}

@@ -79,7 +79,8 @@ func Execute(ctx context.Context, c client.Client, in activities.Invocation) (wo
 // its effect is open, or it failed before it could know (it was paused, say), or it was
 // ended from outside and has no outcome. What an earlier run left open is on its claim:
 // the vendor is asked first, if it can be asked, and what is proved not to have happened
-// is sent. One that was made again as a new call ([CallAgain]) is a [*NotAgainError].
+// is sent. One that was made again as a new call ([CallAgain]) is a [*NotAgainError]; where
+// Temporal has forgotten that call, the claim still refuses it, with [classify.NotOwner].
 func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation) (workflows.Outcome, error) {
 	run, before, err := ended(ctx, c, in)
 	if err != nil {

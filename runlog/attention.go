@@ -51,8 +51,8 @@ func ListMissedTicks(ctx context.Context, db Beginner, organization uuid.UUID) (
 		    WHERE organization_id = $1 AND export_id IS NULL AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS export
 		        WHERE export.organization_id = $1 AND export.idempotency_key = tick.integration_id || '/' || tick.period)
 		), planned AS MATERIALIZED (
-		    SELECT integration_id, planned_at, period_end FROM ledgerline.bufdir_export_audit_log
-		    WHERE organization_id = $1 AND planned_at IS NOT NULL AND trigger <> 'adopt' AND EXISTS (SELECT FROM missed)
+		    SELECT integration_id, planned_at, period_end FROM ledgerline.bufdir_export_audit_log AS export
+		    WHERE organization_id = $1 AND planned_at IS NOT NULL AND trigger <> 'adopt' AND EXISTS (SELECT FROM missed) AND `+takesWhatIsNew("export")+`
 		)
 		SELECT missed.integration_id, expected_at, period, result, max(period_end) AS taken_to
 		FROM missed LEFT JOIN planned ON planned.integration_id = missed.integration_id AND planned.planned_at >= missed.expected_at

@@ -132,6 +132,19 @@ func queryTrouble(ctx context.Context, db Beginner, organization uuid.UUID, quer
 	return list, err
 }
 
+// takesWhatIsNew holds for a row of the exports unless it retries a chain that had entries: such
+// a retry takes those, and no others.
+func takesWhatIsNew(export string) string {
+	return `NOT EXISTS (
+    WITH RECURSIVE retried AS (
+        SELECT parent.parent_export_id, parent.entries_total FROM ledgerline.bufdir_export_audit_log AS parent
+        WHERE parent.organization_id = $1 AND parent.export_id = ` + export + `.parent_export_id
+        UNION ALL
+        SELECT parent.parent_export_id, parent.entries_total
+        FROM retried JOIN ledgerline.bufdir_export_audit_log AS parent ON parent.organization_id = $1 AND parent.export_id = retried.parent_export_id
+    ) SELECT FROM retried WHERE entries_total > 0)`
+}
+
 // FailedExport is an export that failed, was not retried, and has something left.
 type FailedExport struct {
 	ExportID      uuid.UUID // the one that failed
@@ -148,7 +161,8 @@ type FailedExport struct {
 
 // ListFailedExports returns an organization's exports that failed, were not retried, and have
 // something left to send, the oldest first. One that could not plan anything has nothing
-// left once a later export has taken what it would have. What was refused or is unknown is
+// left once a later export has taken what it would have: one that planned as far as it, and not
+// a retry of a chain that had entries, which takes nothing else. What was refused or is unknown is
 // not among it: see [ListEntryTrouble].
 func ListFailedExports(ctx context.Context, db Beginner, organization uuid.UUID) (list []FailedExport, err error) {
 	type row struct {
@@ -168,7 +182,7 @@ func ListFailedExports(ctx context.Context, db Beginner, organization uuid.UUID)
 		}
 		rows, err := queryRows[row](ctx, tx, `
 			WITH RECURSIVE failed AS MATERIALIZED (
-			    SELECT export_id, parent_export_id, integration_id, period, started_at, finished_at, scheduled_at, planned_at, error_code, error_message
+			    SELECT export_id, parent_export_id, integration_id, period, period_end, started_at, finished_at, scheduled_at, planned_at, error_code, error_message
 			    FROM ledgerline.bufdir_export_audit_log AS export
 			    WHERE organization_id = $1 AND status = 'failed' AND trigger <> 'adopt' AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS retry
 			        WHERE retry.organization_id = $1 AND retry.parent_export_id = export.export_id)
@@ -198,7 +212,7 @@ func ListFailedExports(ctx context.Context, db Beginner, organization uuid.UUID)
 			FROM failed JOIN chain ON chain.last = failed.export_id LEFT JOIN remaining ON remaining.last = failed.export_id
 			WHERE remaining.entries > 0 OR NOT chain.planned AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS later
 			    WHERE later.organization_id = $1 AND later.integration_id = failed.integration_id AND later.started_at > failed.started_at
-			      AND later.status = 'complete' AND later.trigger <> 'adopt')
+			      AND later.status = 'complete' AND later.trigger <> 'adopt' AND later.planned_at IS NOT NULL AND later.period_end >= failed.period_end AND `+takesWhatIsNew("later")+`)
 			ORDER BY failed.finished_at, failed.export_id`, organization)
 		for _, r := range rows {
 			list = append(list, FailedExport{

@@ -59,7 +59,8 @@ var errOvertaken = errors.New("has been overtaken")
 // the same place is marked again, for a request that has no further effect when
 // it is repeated. No claim, no send.
 //
-// A correlation ID that stands for another request is a [*ConflictError].
+// A correlation ID that stands for another request is a [*ConflictError], and one whose call was
+// made again under a new ID a [*MadeAgainError].
 func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight time.Duration, repeat bool) (result WriteClaimResult, err error) {
 	if left < 0 {
 		return result, errAttemptOver
@@ -92,7 +93,10 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 		result.OpenUntil, err = claim.markOpen(ctx, tx, c, left+inFlight)
 		return err
 	})
-	return result, err
+	if err != nil {
+		return WriteClaimResult{}, madeAgain(err)
+	}
+	return result, nil
 }
 
 // insertClaim stores a claim as open for a time from now; first is false if its correlation ID has one already.

@@ -26,21 +26,55 @@ type Resolution struct {
 
 // ResolveVoucher records what a person found out about a voucher whose outcome is open: it is at the vendor, and
 // exported; or it is not, and a retry sends it. The resolution stays on record with the person's identity. It is
-// refused while the voucher can still take effect, and where the export has no such voucher that is open. It returns
-// how many entries it settled.
+// refused while the voucher can still take effect, with an [*UnsettledError], and where the export has no such voucher
+// that is open, with a [*SettledError]. It returns how many entries it settled.
 func ResolveVoucher(ctx context.Context, db Beginner, organization uuid.UUID, r Resolution) (entries int, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `SELECT ledgerline.resolve_voucher(@export_id, @voucher_id, @at_vendor, @reason, @actor)`, pgx.StrictNamedArgs{
 			"export_id": r.ExportID, "voucher_id": r.VoucherID, "at_vendor": r.AtVendor, "reason": storable(r.Reason), "actor": storable(r.Actor),
 		}).Scan(&entries)
 	})
-	if err := refusalOf(err); err != nil {
-		return 0, err
+	if refused := refusalOf(err); refused != err {
+		until, err := openUntil(ctx, db, organization, r)
+		if err != nil {
+			return 0, err
+		}
+		return 0, &UnsettledError{refused.Error(), until}
 	}
-	if entries == 0 {
-		err = fmt.Errorf("export %s has no voucher %s whose outcome is open", r.ExportID, r.VoucherID)
+	if err == nil && entries == 0 {
+		err = &SettledError{r.ExportID, r.VoucherID}
 	}
 	return entries, err
+}
+
+// openUntil is until when a voucher can still take effect; nil if it cannot.
+func openUntil(ctx context.Context, db Beginner, organization uuid.UUID, r Resolution) (until *time.Time, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT max(open_until) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND voucher_id = $3
+			AND effect = 'open' AND NOT ended AND open_until > ledgerline.clock()`, organization, r.ExportID, r.VoucherID).Scan(&until)
+	})
+	return until, err
+}
+
+// UnsettledError says that it is too early to record that a voucher is not at the vendor: it can
+// still take effect, or the run of its export may still send it.
+type UnsettledError struct {
+	message string
+	Until   *time.Time // it can take effect until then; nil: that is not why
+}
+
+// Error says which.
+func (e *UnsettledError) Error() string { return e.message }
+
+// SettledError says that an export has no voucher of an ID whose outcome is open, or no longer.
+type SettledError struct {
+	ExportID  uuid.UUID
+	VoucherID string
+}
+
+// Error says what is not there.
+func (e *SettledError) Error() string {
+	return fmt.Sprintf("export %s has no voucher %s whose outcome is open", e.ExportID, e.VoucherID)
 }
 
 // NotOpenError says that a chain has no voucher of an ID whose outcome is open.

@@ -45,7 +45,7 @@ func ListSentVoucher(ctx context.Context, db Beginner, organization uuid.UUID, v
 			        SELECT CASE WHEN line.correction = 'withdrawn' THEN 'withdrawn' WHEN line.state = 'rejected' THEN 'refused' WHEN line.state IN ('planned', 'sent') THEN 'waiting' ELSE line.state END AS outcome,
 			            line.currency, count(*) AS entries, coalesce(sum(line.amount) FILTER (WHERE line.amount > 0), 0) AS amount, min(coalesce(line.late_error, line.reason)) AS reason,
 			            bool_or(line.chunk > 0) AS by_vendor, bool_or(line.correction IS NOT DISTINCT FROM 'replaced') AS corrected, bool_or(line.late_error IS NOT NULL) AS late_error,
-			            max(line.open_until) FILTER (WHERE line.effect = 'open') AS open_until
+			            max(line.open_until) FILTER (WHERE line.effect = 'open' AND NOT line.ended AND line.open_until > ledgerline.clock()) AS open_until
 			        FROM ledgerline.export_entries AS line
 			        WHERE line.organization_id = $1 AND line.export_id = export.export_id AND line.voucher_id COLLATE "C" = $2
 			        GROUP BY 1, 2) AS by_currency

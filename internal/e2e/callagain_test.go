@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"context"
 	"sync"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
@@ -107,6 +109,28 @@ func TestCallAgain(t *testing.T) {
 		refused(t, o, first.CorrelationID, third.CorrelationID, "succeeded")
 		refused(t, o, second.CorrelationID, third.CorrelationID, "succeeded")
 		require.Len(t, stack.Sandbox.Records(key), 1)
+	})
+
+	t.Run("Temporal has forgotten them", func(t *testing.T) {
+		for name, ask := range map[string]func(context.Context, client.Client, activities.Invocation) (workflows.Outcome, error){
+			"asked again": engine.ExecuteAgain, "asked": engine.Execute,
+		} {
+			o := newTenant(t, quick)
+			first, key := o.write()
+			script(first, sandbox.Rule{Times: 100, Status: 429})
+			require.False(t, execute(t, first).OK, name)
+			finish(t, first)
+			second, err := again(o, first.CorrelationID)
+			require.NoError(t, err, name)
+			require.True(t, finish(t, second).OK, name)
+			forget(t, first)
+			forget(t, second)
+			out, err := ask(t.Context(), temporal, first)
+			require.NoError(t, err, name)
+			require.Equal(t, []any{false, classify.NotOwner}, []any{out.OK, out.Kind}, name)
+			require.Contains(t, out.Failure.Message, "was made again as call "+second.CorrelationID.String(), name)
+			require.Len(t, stack.Sandbox.Records(key), 1, name)
+		}
 	})
 
 	t.Run("it may have happened", func(t *testing.T) {

@@ -7,10 +7,14 @@
 -- an integration's file, an export, an attempt or what is known of an entry.
 --
 -- It makes three indexes of export_entries and one of accounting_entries, and reads the tables
--- for that, during which no export and no import can write: 5 million entries of each in MEASURED
--- seconds. Workers try again.
+-- for that, during which no export and no import can write: 5 million entries of each in about
+-- half a minute. Workers try again. It locks its tables first, in the order in which a plan
+-- does, or the two would wait for each other.
 
 -- +goose Up
+LOCK TABLE ledgerline.bufdir_export_audit_log IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE ledgerline.export_entries IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE ledgerline.export_resolutions, ledgerline.write_claims IN SHARE ROW EXCLUSIVE MODE;
 GRANT USAGE ON SCHEMA ledgerline TO ledgerline_console;
 GRANT SELECT ON ledgerline.goose_db_version, ledgerline.schema_serves, ledgerline.accounting_entries, ledgerline.bufdir_export_audit_log, ledgerline.entry_changes,
     ledgerline.entry_imports, ledgerline.export_entries, ledgerline.export_resolutions, ledgerline.incidents, ledgerline.integration_health,
@@ -20,7 +24,6 @@ GRANT SELECT ON ledgerline.goose_db_version, ledgerline.schema_serves, ledgerlin
     ledgerline.vendor_contracts, ledgerline.vendor_controls, ledgerline.write_claims TO ledgerline_console;
 GRANT SELECT (worker_id, identity, host, version, revision, namespace, task_queue, started_at, seen_at, stopping_at, stopped_at, clock_offset, needs, lacking, examined_at,
     pauses_read_at) ON ledgerline.workers TO ledgerline_console;
-ALTER POLICY of_no_organization ON ledgerline.workers TO ledgerline_operator, ledgerline_reader, ledgerline_console;
 GRANT EXECUTE ON FUNCTION ledgerline.clock(), ledgerline.organizations(), ledgerline.find_organization(text), ledgerline.list_organizations() TO ledgerline_console;
 
 GRANT INSERT, UPDATE (voucher_id, entry_date, account, amount, currency, text, dimensions), DELETE ON ledgerline.accounting_entries TO ledgerline_console;
@@ -214,8 +217,8 @@ CREATE INDEX schedule_ticks_not_done ON ledgerline.schedule_ticks (organization_
 CREATE INDEX deliveries_ended ON ledgerline.notification_deliveries (organization_id, channel, finished_at) WHERE finished_at IS NOT NULL;
 
 -- What of an export is at its vendor. An exported entry is final, so this is counted once,
--- when the export has ended. Where a person finds out later that the vendor has more, what was
--- counted of the integration is forgotten, and counted again.
+-- when the export has ended and nothing of it is open. Where somebody finds out later that the
+-- vendor has more, what was counted of the integration is forgotten, and counted again.
 CREATE TABLE ledgerline.export_sums (
     organization_id uuid    NOT NULL,
     export_id       uuid    NOT NULL,
@@ -258,7 +261,9 @@ BEGIN
         SELECT wanted, array_agg(export_id) FILTER (WHERE export_id <> wanted) AS retried FROM line
         WHERE NOT EXISTS (SELECT FROM ledgerline.export_sums AS known WHERE known.organization_id = org AND known.export_id = wanted)
         GROUP BY wanted
-        HAVING bool_and(status <> 'pending') AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS adoption WHERE adoption.organization_id = org
+        HAVING bool_and(status <> 'pending') AND NOT EXISTS (SELECT FROM ledgerline.export_entries AS open
+                WHERE open.organization_id = org AND open.export_id = ANY(array_agg(line.export_id)) AND open.effect = 'open')
+            AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS adoption WHERE adoption.organization_id = org
             AND adoption.integration_id = ANY(array_agg(line.integration_id)) AND adoption.status = 'pending' AND adoption.trigger = 'adopt')
     LOOP
         INSERT INTO ledgerline.export_sums (organization_id, export_id, entries, late, vouchers, amounts)
@@ -301,7 +306,108 @@ CREATE TRIGGER sums_are_forgotten AFTER INSERT ON ledgerline.bufdir_export_audit
 REVOKE ALL ON FUNCTION ledgerline.sum_exports(uuid[]), ledgerline.sums_are_forgotten() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.sum_exports(uuid[]) TO ledgerline_worker, ledgerline_console;
 
+-- An answer that comes late is a fact too, also about what nobody took for open any more.
+CREATE TRIGGER sums_are_forgotten AFTER UPDATE ON ledgerline.export_entries FOR EACH ROW
+    WHEN (OLD.state <> 'exported' AND NEW.state = 'exported' AND OLD.effect IS DISTINCT FROM 'open') EXECUTE FUNCTION ledgerline.sums_are_forgotten();
+
+-- Calls that were made again as new ones. A call and its repeats are one family, of which only
+-- the last one may be sent, and only while nothing that was sent before can have had an effect:
+-- also when Temporal has forgotten all of them. Rows are never dropped.
+CREATE TABLE ledgerline.write_repeats (
+    organization_id uuid        NOT NULL,
+    first_id        uuid        NOT NULL, -- the correlation ID of the call that was made again
+    number          integer     NOT NULL,
+    correlation_id  uuid        NOT NULL, -- of the repeat
+    made_at         timestamptz NOT NULL DEFAULT ledgerline.clock(),
+    PRIMARY KEY (organization_id, first_id, number),
+    CONSTRAINT call_repeats_one_call UNIQUE (organization_id, correlation_id),
+    CONSTRAINT repeat_counts_from_one CHECK (number >= 1),
+    CONSTRAINT repeat_has_an_id_of_its_own CHECK (correlation_id <> first_id),
+    CONSTRAINT correlation_id_is_v4 CHECK (substr(correlation_id::text, 15, 1) = '4')
+);
+ALTER TABLE ledgerline.write_repeats ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_organization ON ledgerline.write_repeats
+    USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization());
+CREATE POLICY functions_of_the_owner ON ledgerline.write_repeats TO ledgerline_owner USING (true) WITH CHECK (true);
+GRANT SELECT ON ledgerline.write_repeats TO ledgerline_operator, ledgerline_reader, ledgerline_console;
+
+-- Records that a call is made again under a new ID, before that one starts. It returns the ID
+-- that is in the way, and records nothing, if a call of the family has taken effect or may have
+-- (blocking_effect says which), or if there is a later repeat. It waits for whoever claims a
+-- call of the family, and they for it: the first one wins, and the other sends nothing.
+-- +goose StatementBegin
+CREATE FUNCTION ledgerline.repeat_write(first uuid, repeat_number integer, repeat_id uuid, OUT blocking_id uuid, OUT blocking_effect text)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    org uuid := ledgerline.current_organization();
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'a call is made again in a transaction that is read committed';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('ledgerline.repeats/' || org || '/' || first, 0));
+    SELECT correlation_id INTO blocking_id FROM ledgerline.write_repeats
+        WHERE organization_id = org AND first_id = first AND number > repeat_number ORDER BY number DESC LIMIT 1;
+    IF FOUND OR EXISTS (SELECT FROM ledgerline.write_repeats
+            WHERE organization_id = org AND first_id = first AND number = repeat_number AND correlation_id = repeat_id) THEN
+        RETURN;
+    END IF;
+    SELECT claim.correlation_id, claim.effect INTO blocking_id, blocking_effect FROM ledgerline.write_claims AS claim
+        WHERE claim.organization_id = org AND claim.effect <> 'none' AND (claim.correlation_id IN (first, repeat_id) OR claim.correlation_id IN (
+            SELECT earlier.correlation_id FROM ledgerline.write_repeats AS earlier WHERE earlier.organization_id = org AND earlier.first_id = first)) LIMIT 1;
+    IF NOT FOUND THEN
+        INSERT INTO ledgerline.write_repeats (organization_id, first_id, number, correlation_id) VALUES (org, first, repeat_number, repeat_id);
+    END IF;
+END
+$$;
+-- +goose StatementEnd
+-- A call that was made again is not sent under its old ID. One whose claim is on record already
+-- gets no other by an INSERT, so nothing is decided there.
+-- +goose StatementBegin
+CREATE FUNCTION ledgerline.claim_is_the_last() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    first uuid    := NEW.correlation_id;
+    own   integer := 0;
+    later uuid;
+BEGIN
+    IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM ledgerline.write_claims WHERE organization_id = NEW.organization_id AND correlation_id = NEW.correlation_id) THEN
+        RETURN NEW;
+    END IF;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'a call is claimed in a transaction that is read committed';
+    END IF;
+    SELECT first_id, number INTO first, own FROM ledgerline.write_repeats WHERE organization_id = NEW.organization_id AND correlation_id = NEW.correlation_id;
+    IF NOT FOUND THEN
+        first := NEW.correlation_id;
+        own := 0;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('ledgerline.repeats/' || NEW.organization_id || '/' || first, 0));
+    SELECT correlation_id INTO later FROM ledgerline.write_repeats
+        WHERE organization_id = NEW.organization_id AND first_id = first AND number > own ORDER BY number DESC LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'call % was made again as call %, and is not sent under its old ID: see starter show %', NEW.correlation_id, later, later
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'claim_is_the_last';
+    END IF;
+    RETURN NEW;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER last_of_its_family_inserted BEFORE INSERT ON ledgerline.write_claims FOR EACH ROW
+    WHEN (NEW.effect = 'open') EXECUTE FUNCTION ledgerline.claim_is_the_last();
+CREATE TRIGGER last_of_its_family_opened BEFORE UPDATE ON ledgerline.write_claims FOR EACH ROW
+    WHEN (OLD.effect <> 'open' AND NEW.effect = 'open') EXECUTE FUNCTION ledgerline.claim_is_the_last();
+REVOKE ALL ON FUNCTION ledgerline.repeat_write(uuid, integer, uuid), ledgerline.claim_is_the_last() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledgerline.repeat_write(uuid, integer, uuid) TO ledgerline_operator, ledgerline_console;
+
+-- The last lock: every worker waits for it at its heartbeat.
+ALTER POLICY of_no_organization ON ledgerline.workers TO ledgerline_operator, ledgerline_reader, ledgerline_console;
+
 -- +goose Down
+DROP TRIGGER last_of_its_family_opened ON ledgerline.write_claims;
+DROP TRIGGER last_of_its_family_inserted ON ledgerline.write_claims;
+DROP FUNCTION ledgerline.claim_is_the_last(), ledgerline.repeat_write(uuid, integer, uuid);
+DROP TABLE ledgerline.write_repeats;
+DROP TRIGGER sums_are_forgotten ON ledgerline.export_entries;
 DROP TRIGGER sums_are_forgotten ON ledgerline.bufdir_export_audit_log;
 DROP TRIGGER sums_are_forgotten ON ledgerline.export_resolutions;
 DROP FUNCTION ledgerline.sums_are_forgotten(), ledgerline.sum_exports(uuid[]);
