@@ -114,8 +114,12 @@ func (r *request) acknowledge(in acknowledgeInput) (*done, error) {
 		return nil, refuse(http.StatusConflict, "acknowledged", "by", a.Actor)
 	}
 	a := runlog.Acknowledgement{Key: in.Item, Note: note, Actor: r.who.Actor(), At: r.now}
-	if err := runlog.Acknowledge(r.Context(), r.db(), r.org.ID, a); err != nil {
+	earlier, err := runlog.AcknowledgeFirst(r.Context(), r.db(), r.org.ID, a)
+	if err != nil {
 		return nil, err
+	}
+	if earlier != nil {
+		return nil, refuse(http.StatusConflict, "acknowledged", "by", earlier.Actor)
 	}
 	return &done{Target: "/attention", Before: items[i], After: a, Result: a}, nil
 }
