@@ -9,6 +9,7 @@ import (
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -90,7 +91,7 @@ func (r *request) pause(in reasonInput) (*done, error) {
 		return nil, err
 	}
 	if !changed {
-		return nil, refuse(http.StatusConflict, "paused", "by", p.By)
+		return nil, refuse(http.StatusConflict, "paused", "by", plain.Line(p.By))
 	}
 	// The pause holds from here on, whatever Temporal says: workers look at the record.
 	if r.c.Temporal != nil {

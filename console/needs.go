@@ -10,6 +10,7 @@ import (
 	"github.com/ledgerline/ledgerline/attention"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -111,7 +112,7 @@ func (r *request) acknowledge(in acknowledgeInput) (*done, error) {
 		return nil, refuse(http.StatusNotFound, "no_longer_there")
 	}
 	if a, ok := acknowledged[in.Item]; ok {
-		return nil, refuse(http.StatusConflict, "acknowledged", "by", a.Actor)
+		return nil, refuse(http.StatusConflict, "acknowledged", "by", plain.Line(a.Actor))
 	}
 	a := runlog.Acknowledgement{Key: in.Item, Note: note, Actor: r.who.Actor(), At: r.now}
 	earlier, err := runlog.AcknowledgeFirst(r.Context(), r.db(), r.org.ID, a)
@@ -119,7 +120,7 @@ func (r *request) acknowledge(in acknowledgeInput) (*done, error) {
 		return nil, err
 	}
 	if earlier != nil {
-		return nil, refuse(http.StatusConflict, "acknowledged", "by", earlier.Actor)
+		return nil, refuse(http.StatusConflict, "acknowledged", "by", plain.Line(earlier.Actor))
 	}
 	return &done{Target: "/attention", Before: items[i], After: a, Result: a}, nil
 }
