@@ -10,6 +10,7 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -96,7 +97,7 @@ func (r *request) pause(in reasonInput) (*done, error) {
 		return nil, err
 	}
 	if !changed {
-		return nil, refuse(http.StatusConflict, "paused", "by", p.By)
+		return nil, refuse(http.StatusConflict, "paused", "by", plain.Line(p.By))
 	}
 	// The pause holds from here on, whatever Temporal says: workers look at the record.
 	if r.c.Temporal != nil {

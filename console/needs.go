@@ -10,6 +10,7 @@ import (
 	"github.com/ledgerline/ledgerline/attention"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -134,7 +135,7 @@ func (r *request) acknowledge(in acknowledgeInput) (*done, error) {
 	if err != nil {
 		return nil, err
 	}
-	items, earlier, err := r.needs(true)
+	items, seen, err := r.needs(true)
 	if err != nil {
 		return nil, err
 	}
@@ -142,12 +143,16 @@ func (r *request) acknowledge(in acknowledgeInput) (*done, error) {
 	if i < 0 {
 		return nil, refuse(http.StatusNotFound, "no_longer_there")
 	}
-	if a, ok := earlier[in.Item]; ok {
-		return nil, refuse(http.StatusConflict, "acknowledged", "by", a.Actor)
+	if a, ok := seen[in.Item]; ok {
+		return nil, refuse(http.StatusConflict, "acknowledged", "by", plain.Line(a.Actor))
 	}
 	a := runlog.Acknowledgement{Key: in.Item, Note: note, Actor: r.who.Actor(), At: r.now}
-	if err := runlog.Acknowledge(r.Context(), r.db(), r.org.ID, a); err != nil {
+	earlier, err := runlog.AcknowledgeFirst(r.Context(), r.db(), r.org.ID, a)
+	if err != nil {
 		return nil, err
+	}
+	if earlier != nil {
+		return nil, refuse(http.StatusConflict, "acknowledged", "by", plain.Line(earlier.Actor))
 	}
 	result := acknowledged{a.Key, a.Note, a.Actor, a.At}
 	return &done{Target: "/attention", Before: items[i], After: result, Result: result}, nil

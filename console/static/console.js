@@ -57,8 +57,10 @@ function watch() {
   };
   open();
   addEventListener("pagehide", () => source.close());
-  addEventListener("pageshow", (e) => e.persisted && location.reload());
 }
+
+// A page that comes back from the browser's memory is asked for again: somebody may have signed out.
+addEventListener("pageshow", (e) => e.persisted && location.reload());
 
 // once keeps a form from being sent twice by a double click. The server would do it once all
 // the same, by the form's key.
