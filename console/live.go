@@ -66,6 +66,7 @@ func (r *request) stream(v view) error {
 		return refuse(http.StatusTooManyRequests, "too_many")
 	}
 	defer leave()
+	r.lasts = true
 	r.c.measures.streams.Inc()
 	defer r.c.measures.streams.Dec()
 	control := http.NewResponseController(r.w)

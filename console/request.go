@@ -31,6 +31,8 @@ type request struct {
 	role signin.Role // in the organization
 	said *words.Printer
 	now  time.Time
+
+	lasts bool // for as long as a page is open
 }
 
 // db is the record.
@@ -50,7 +52,9 @@ func (c *Console) public(name string, api bool, serve func(*request) error) http
 		if err != nil {
 			r.fail(problemOf(err), seen.wrote)
 		}
-		c.measures.served(name, seen.status, time.Since(began))
+		if !r.lasts {
+			c.measures.served(name, seen.status, time.Since(began))
+		}
 	})
 }
 
