@@ -66,6 +66,7 @@ func (r *request) stream(v view) error {
 		return refuse(http.StatusTooManyRequests, "too_many")
 	}
 	defer leave()
+	r.lasts = true
 	r.c.measures.streams.Inc()
 	defer r.c.measures.streams.Dec()
 	if _, err := v.load(r); err != nil && problemOf(err).Status < 500 {

@@ -33,6 +33,8 @@ type request struct {
 	snap runlog.Beginner // what is read of one moment; nil: whatever is there
 	said *words.Printer
 	now  time.Time
+
+	lasts bool // for as long as a page is open
 }
 
 // db is the record.
@@ -66,7 +68,9 @@ func (c *Console) public(name string, api bool, serve func(*request) error) http
 		if err != nil {
 			r.fail(problemOf(err), seen.wrote)
 		}
-		c.measures.served(name, seen.status, time.Since(began))
+		if !r.lasts {
+			c.measures.served(name, seen.status, time.Since(began))
+		}
 	})
 }
 

@@ -48,6 +48,7 @@ func TestNorwegianIsNorwegian(t *testing.T) {
 	for key, languages := range texts() {
 		for _, s := range []string{languages[Bokmal].One, languages[Bokmal].Other} {
 			plainText := strings.ToLower(argument.ReplaceAllString(s, " "))
+			plainText = strings.ReplaceAll(plainText, "idempotency-key", " ") // the name of a header
 			for word := range strings.FieldsFuncSeq(plainText, notWord) {
 				require.False(t, slices.Contains(onlyEnglish, word), "%s: %q is English: %s", key, word, s)
 			}
