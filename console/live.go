@@ -1,10 +1,12 @@
 package console
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -22,6 +24,9 @@ type streams struct {
 	done  chan struct{}
 	count map[string]int
 	all   int
+
+	looks  map[string]*look // by what is shown
+	places chan struct{}
 }
 
 func (s *streams) enter(whose string) (end <-chan struct{}, leave func(), ok bool) {
@@ -55,6 +60,77 @@ func (s *streams) close() {
 		close(s.done)
 	}
 	s.closed = true
+}
+
+// shared names what a page shows: two that show the same to people of the same organization, role
+// and language wait for the same changes.
+func (r *request) shared(v view) string {
+	return strings.Join([]string{v.name, r.org.ID.String(), string(r.role), string(r.said.Language()), r.URL.EscapedPath(), r.URL.RawQuery}, "\n")
+}
+
+// mark is what a view shows now, in short.
+func (r *request) mark(v view) (string, error) {
+	data, err := v.load(r)
+	if err != nil {
+		return "", err
+	}
+	b, err := json.Marshal(data)
+	return fmt.Sprintf("%x", sha256.Sum256(b)), err
+}
+
+// look is one look at what a page shows, for all who have it open.
+type look struct {
+	done  chan struct{} // closed when it has ended
+	mark  string
+	err   error
+	ended time.Time
+}
+
+// Looks at the record.
+const (
+	looksAtOnce = 2                // of all pages that are open, so that the database has its time for who loads one
+	lookFor     = 30 * time.Second // at most
+)
+
+// state is what a page shows, as of a look that ended less than every ago, or of one that is
+// under way, or of a new one. So the record is looked at once for all who have a page open.
+func (s *streams) state(ctx context.Context, what string, every time.Duration, load func(context.Context) (string, error)) (string, error) {
+	s.mu.Lock()
+	one := s.looks[what]
+	if one == nil || !one.ended.IsZero() && time.Since(one.ended) >= every*9/10 {
+		one = &look{done: make(chan struct{})}
+		if s.looks == nil {
+			s.looks = make(map[string]*look)
+			s.places = make(chan struct{}, looksAtOnce)
+		}
+		for name, other := range s.looks {
+			if !other.ended.IsZero() && time.Since(other.ended) > 10*every { // nobody has it open any more
+				delete(s.looks, name)
+			}
+		}
+		s.looks[what] = one
+		go s.look(context.WithoutCancel(ctx), one, load) // it is for others too, who may stay
+	}
+	s.mu.Unlock()
+	select {
+	case <-one.done:
+		return one.mark, one.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// look looks, when there is a place.
+func (s *streams) look(ctx context.Context, one *look, load func(context.Context) (string, error)) {
+	s.places <- struct{}{}
+	defer func() { <-s.places }()
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	mark, err := load(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one.mark, one.err, one.ended = mark, err, time.Now()
+	close(one.done)
 }
 
 // stream tells a page that is open when what it shows has changed. It sends no contents: the
@@ -98,14 +174,11 @@ func (r *request) stream(v view) error {
 			}
 		}
 		r.now = r.c.Now()
-		data, err := v.load(r)
-		var now string
-		if err == nil {
-			var b []byte
-			if b, err = json.Marshal(data); err == nil {
-				now = fmt.Sprintf("%x", sha256.Sum256(b))
-			}
-		}
+		shared := *r // which outlives this page, where others have it open
+		now, err := r.c.streams.state(r.Context(), r.shared(v), r.c.Every, func(ctx context.Context) (string, error) {
+			shared.Request = shared.Request.WithContext(ctx)
+			return shared.mark(v)
+		})
 		event := ""
 		switch {
 		case r.Context().Err() != nil:

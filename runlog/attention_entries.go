@@ -2,6 +2,7 @@ package runlog
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,7 +80,8 @@ func ListEntryTrouble(ctx context.Context, db Beginner, organization uuid.UUID) 
 // ListTroubleElsewhere returns the refused and unknown entries that are dated in the period of
 // one chain and went with another one's, by the chain of their date.
 func ListTroubleElsewhere(ctx context.Context, db Beginner, organization uuid.UUID) ([]EntryTrouble, error) {
-	return queryTrouble(ctx, db, organization, troubled+`, days AS (
+	// All entries of a chain and a day are late, or none is.
+	return queryTrouble(ctx, db, organization, strings.ReplaceAll(troubled, "state <> 'exported'", "late AND state <> 'exported'")+`, days AS (
 		    SELECT DISTINCT integration_id, export_id AS chain, entry_date FROM entries WHERE late AND trigger <> 'adopt' AND trouble IN ('refused', 'unknown')
 		), own AS (
 		    SELECT home.export_id, home.integration_id, home.period, voucher_id, currency, amount, trouble, until, since, entries.period AS "with"

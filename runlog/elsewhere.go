@@ -32,6 +32,7 @@ WITH RECURSIVE first AS (
         SELECT entry_date, voucher_id, currency, amount, ` + outcome() + ` AS outcome FROM ledgerline.export_entries
         WHERE organization_id = $1 AND export_id = other.found_in AND state <> 'exported' OFFSET 0) AS entry
     WHERE other.parent_export_id IS NULL AND other.trigger <> 'adopt' AND entry.outcome <> 'withdrawn'
+      AND (cardinality($2::uuid[]) > 1 OR other.export_id <> ALL ($2)) -- of one chain, its own are not looked at
 ), days AS MATERIALIZED (
     SELECT first.export_id AS first, day.chain, day.entry_date FROM first
     JOIN (SELECT DISTINCT integration_id, chain, entry_date FROM remaining) AS day ON day.integration_id = first.integration_id

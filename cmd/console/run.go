@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -88,6 +89,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	if c.development {
 		logs.Warn("DEVELOPMENT: nobody signs in, and everybody on this machine is an administrator of all organizations")
 	}
+	counting, stop := context.WithCancel(ctx)
+	var sums sync.WaitGroup
+	sums.Go(func() { pages.Sum(counting) })
+	defer sums.Wait() // before the pool is closed
+	defer stop()
 	return serve(ctx, c, pages, endpoints(pool, temporal, registry), logs)
 }
 
