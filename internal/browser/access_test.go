@@ -38,7 +38,7 @@ func closed(t *testing.T, name, short string) (club, map[string]string) {
 	}
 	p.open(pages["period"])
 	p.follow("button", "Check at Xledger")
-	p.sees("do not agree")
+	p.sees("The record and the vendor")
 	pages["check"] = strings.Split(p.address(), "?")[0]
 	return c, pages
 }
