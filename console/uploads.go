@@ -337,9 +337,17 @@ func each(list []runlog.AccountingEntry) iter.Seq2[runlog.AccountingEntry, error
 // amountForm is an amount as people type one: 1 234,50, 1234.5 or -1.
 var amountForm = regexp.MustCompile(`^[-+]?\d{1,15}([.,]\d{1,2})?$`)
 
+// groupedForm is one whose thousands are grouped by another sign than its decimals: 3,200.00 or
+// 3.200,00.
+var groupedForm = regexp.MustCompile(`^[-+]?\d{1,3}((,\d{3})+\.|(\.\d{3})+,)\d{1,2}$`)
+
 // amountOf reads an amount of a form. What could mean two things, such as 1.234, is refused.
 func amountOf(s string) (string, bool) {
 	s = strings.NewReplacer(" ", "", "\u00a0", "", "\u202f", "", "\u2212", "-").Replace(s)
+	if groupedForm.MatchString(s) {
+		at := strings.LastIndexAny(s, ",.")
+		s = strings.NewReplacer(",", "", ".", "").Replace(s[:at]) + "." + s[at+1:]
+	}
 	if !amountForm.MatchString(s) {
 		return "", false
 	}
