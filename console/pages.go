@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,7 @@ type page struct {
 	SignedIn bool
 	Now      time.Time
 	Here     string // its own address, to come back to
+	Back     string // of an operation that was refused, the page with its form
 	Did      string // the operation that led here
 	Key      string // makes a form's operation happen once
 	Lang     words.Language
@@ -67,8 +69,9 @@ func (r *request) render(status int, name string, data any) error {
 	if r.Method != http.MethodGet {
 		p.Here = "/"
 		if r.org.ID != [16]byte{} {
-			p.Here = p.Base()
+			p.Here = r.formOf()
 		}
+		p.Back = p.Here
 	}
 	var b bytes.Buffer
 	if err := r.c.templates[r.said.Language()].ExecuteTemplate(&b, name+".html", p); err != nil {
@@ -81,6 +84,20 @@ func (r *request) render(status int, name string, data any) error {
 	r.w.WriteHeader(status)
 	_, _ = b.WriteTo(r.w)
 	return nil
+}
+
+// formOf is the page with the form of an operation: it is one step above, but for those that are
+// on another page.
+func (r *request) formOf() string {
+	here := r.URL.EscapedPath()
+	switch r.name {
+	case "store":
+		return r.page("/upload")
+	case "resolve":
+		here, _, _ = strings.Cut(here, "/vouchers/")
+		return here
+	}
+	return path.Dir(here)
 }
 
 // parseTemplates reads the templates for a language.

@@ -183,7 +183,7 @@ func (r *request) periodNow() (any, error) {
 	}
 	in, c, err := r.findChain()
 	if none := (*problem)(nil); errors.As(err, &none) && none.name == "no_export" {
-		return r.periodToCome(in, asked), nil
+		return r.periodToCome(in, asked)
 	}
 	if err != nil {
 		return nil, err
@@ -217,12 +217,18 @@ func (r *request) periodNow() (any, error) {
 }
 
 // periodToCome is a period that has no export.
-func (r *request) periodToCome(in integrations.Integration, asked vouchersAsked) period {
+func (r *request) periodToCome(in integrations.Integration, asked vouchersAsked) (period, error) {
 	p := period{Integration: nameOf(in), Period: r.PathValue("period"), State: noExport, Counts: map[exports.Outcome]exports.Count{}, Exports: []statement.Export{}, Vouchers: []voucherRow{}, Query: asked}
 	if run, ok := in.NextRun(r.now); ok && run.Period == p.Period {
 		p.StartsAt = &run.At
 	}
-	return p
+	running, err := runlog.AnyWorker(r.Context(), r.db())
+	if !running {
+		reason := exports.WaitFacts{NoWorker: true}.Reason(r.now)
+		p.Wait = &wait{For: reason.For}
+		p.Wait.Says, p.Wait.Todo = r.said.Waits(reason, in.Adapter, r.now)
+	}
+	return p, err
 }
 
 // noExport is the state of a period that has no export.

@@ -204,7 +204,7 @@ func TestStoredScript(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, kari.post(gone+"/withdraw", url.Values{"reason": {nasty[i] + nasty[16]}}).StatusCode)
 	}
 	require.Equal(t, http.StatusSeeOther, kari.post(base+"/integrations/"+h.spec.Name+"/pause", url.Values{"reason": {nasty[1] + nasty[17]}}).StatusCode)
-	items, _, err := (&request{Request: kari.get(base).Request, c: s.console, now: time.Now(), org: integrations.Organization{ID: h.org}}).needs()
+	items, _, err := (&request{Request: kari.get(base).Request, c: s.console, now: time.Now(), org: integrations.Organization{ID: h.org}}).needs(false)
 	require.NoError(t, err)
 	for i, item := range items {
 		if i%2 == 0 {

@@ -2,10 +2,10 @@ package browser
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long a person waits for something to be on the page. Nothing is measured by it.
-const patience = 45 * time.Second
+const patience = 30 * time.Second
 
 // person is somebody at a browser who knows only what pages say: things are found by their role
 // and their accessible name, as a screen reader says them, and never by how a page is made.
@@ -45,6 +45,7 @@ func meet(t *testing.T, lang string, l look) *person {
 	t.Helper()
 	ctx, end := chromedp.NewContext(chrome, chromedp.WithNewBrowserContext())
 	t.Cleanup(end)
+	require.NoError(t, chromedp.Run(ctx)) // opens the window, which lives as long as this context
 	p := &person{t, ctx, lang}
 	p.look(l)
 	p.do(network.Enable(), network.SetExtraHTTPHeaders(network.Headers{"Accept-Language": lang}), accessibility.Enable())
@@ -86,33 +87,60 @@ func (p *person) open(url string) {
 // thing is something on a page.
 type thing struct {
 	id         cdp.BackendNodeID
-	node       accessibility.NodeID
+	node       string // in the tree
 	role, name string
+	focused    bool
 }
 
-// things is all that the page shows, as a screen reader has it.
-func (p *person) things() (list []thing, parents map[accessibility.NodeID]accessibility.NodeID, err error) {
-	parents = make(map[accessibility.NodeID]accessibility.NodeID)
+// tree is what the browser says of a page to a screen reader. chromedp's own type does not know all
+// of its words.
+type tree struct {
+	Nodes []struct {
+		NodeID     string            `json:"nodeId"`
+		ParentID   string            `json:"parentId"`
+		Ignored    bool              `json:"ignored"`
+		Role       value             `json:"role"`
+		Name       value             `json:"name"`
+		Backend    cdp.BackendNodeID `json:"backendDOMNodeId"`
+		Properties []struct {
+			Name  string `json:"name"`
+			Value value  `json:"value"`
+		} `json:"properties"`
+	} `json:"nodes"`
+}
+
+type value struct {
+	Value any `json:"value"`
+}
+
+// String is a text, "" for what is none.
+func (v value) String() string {
+	s, _ := v.Value.(string)
+	return s
+}
+
+// things is all that the page shows, as a screen reader has it, and what each is in.
+func (p *person) things() (list []thing, parents map[string]string, err error) {
+	parents = make(map[string]string)
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	err = chromedp.Run(ctx, chromedp.ActionFunc(func(ctx context.Context) error {
-		nodes, err := accessibility.GetFullAXTree().Do(ctx)
-		for _, n := range nodes {
+		var is tree
+		err := cdp.Execute(ctx, accessibility.CommandGetFullAXTree, accessibility.GetFullAXTree(), &is)
+		for _, n := range is.Nodes {
 			parents[n.NodeID] = n.ParentID
-			if !n.Ignored {
-				list = append(list, thing{n.BackendDOMNodeID, n.NodeID, textOf(n.Role), blank(textOf(n.Name))})
+			if n.Ignored {
+				continue
 			}
+			one := thing{id: n.Backend, node: n.NodeID, role: n.Role.String(), name: blank(n.Name.String())}
+			for _, property := range n.Properties {
+				one.focused = one.focused || property.Name == "focused" && property.Value.Value == true && one.role != "RootWebArea"
+			}
+			list = append(list, one)
 		}
 		return err
 	}))
 	return list, parents, err
-}
-
-func textOf(v *accessibility.Value) (s string) {
-	if v != nil {
-		_ = json.Unmarshal(v.Value, &s)
-	}
-	return s
 }
 
 var blanks = regexp.MustCompile(`[\s\x{a0}\x{202f}]+`)
@@ -142,9 +170,9 @@ func (p *person) find(role, name, within string) thing {
 }
 
 // says reports whether the row, article or form around a thing says a text.
-func says(list []thing, parents map[accessibility.NodeID]accessibility.NodeID, one thing, text string) bool {
+func says(list []thing, parents map[string]string, one thing, text string) bool {
 	around := map[string]bool{"row": true, "article": true, "form": true, "listitem": true}
-	roles := make(map[accessibility.NodeID]string, len(list))
+	roles := make(map[string]string, len(list))
 	for _, o := range list {
 		roles[o.node] = o.role
 	}
@@ -245,11 +273,9 @@ func (p *person) document() (id cdp.LoaderID) {
 }
 
 // write writes into a field, over what it has.
-func (p *person) write(name, text string) { p.t.Helper(); p.writeIn(name, text, "") }
-
-func (p *person) writeIn(name, text, within string) {
+func (p *person) write(name, text string) {
 	p.t.Helper()
-	one := p.find("textbox", name, within)
+	one := p.find("textbox", name, "")
 	p.do(dom.Focus().WithBackendNodeID(one.id),
 		input.DispatchKeyEvent(input.KeyDown).WithKey("a").WithModifiers(input.ModifierCtrl).WithCommands([]string{"selectAll"}), input.InsertText(text))
 }
@@ -277,20 +303,14 @@ func (p *person) tab(role, name string) {
 }
 
 // focused is what has the focus.
-func (p *person) focused() (is thing) {
+func (p *person) focused() thing {
 	p.t.Helper()
-	p.do(chromedp.ActionFunc(func(ctx context.Context) error {
-		nodes, err := accessibility.GetFullAXTree().Do(ctx)
-		for _, n := range nodes {
-			for _, property := range n.Properties {
-				if property.Name == accessibility.PropertyNameFocused && string(property.Value.Value) == "true" && textOf(n.Role) != "RootWebArea" {
-					is = thing{n.BackendDOMNodeID, n.NodeID, textOf(n.Role), blank(textOf(n.Name))}
-				}
-			}
-		}
-		return err
-	}))
-	return is
+	list, _, err := p.things()
+	require.NoError(p.t, err)
+	if i := slices.IndexFunc(list, func(one thing) bool { return one.focused }); i >= 0 {
+		return list[i]
+	}
+	return thing{}
 }
 
 // sees waits until the page says all of some texts.
