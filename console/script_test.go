@@ -14,10 +14,12 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"github.com/xuri/excelize/v2"
 	"golang.org/x/net/html"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/console/signin"
 	"github.com/ledgerline/ledgerline/console/words"
 	"github.com/ledgerline/ledgerline/integrations"
@@ -214,9 +216,16 @@ func TestStoredScript(t *testing.T) {
 	}
 	// Vendors: what calls and exports say.
 	_, err = admin.Exec(ctx, `UPDATE ledgerline.export_entries SET late_error = $2 WHERE organization_id = $1 AND state = 'exported' AND entry_id LIKE '%0'`, h.org, nasty[4])
-	if err != nil {
-		t.Log(err)
+	require.NoError(t, err)
+	var attempts []runlog.AttemptRow
+	for _, text := range nasty {
+		for range 2 {
+			attempts = append(attempts, runlog.AttemptRow{OrganizationID: h.org, RequestedIntegrationID: h.spec.ID, CorrelationID: uuid.New(), AdapterName: "xledger", Operation: text, AttemptNumber: 1, ErrorClass: classify.Permanent, ErrorKind: classify.Business,
+				Rule: text, HTTPStatus: 200, ErrorMessage: text, OccurredAt: time.Now(), WorkflowID: "w/" + text, RunID: uuid.New(), RunStartedAt: time.Now(), Actor: text})
+		}
+		pages = append(pages, base+"/calls/"+attempts[len(attempts)-1].CorrelationID.String())
 	}
+	require.NoError(t, runlog.InsertAttempts(ctx, worker, h.org, attempts))
 	_, err = runlog.ApplyIntegrations(ctx, operator, []integrations.Integration{h.spec}, runlog.ApplyOptions{By: nasty[0], Organizations: []integrations.Organization{{ID: h.org, Name: `<b>`, Short: h.short}}})
 	require.NoError(t, err)
 
