@@ -79,30 +79,16 @@ func (r *request) act(o operation) error {
 	if earlier != nil {
 		return r.replay(o, action, *earlier)
 	}
-	result, p := r.traced(o)
+	result, err := r.traced(o)
+	p := (*problem)(nil)
+	if err != nil {
+		p = problemOf(err)
+	}
 	r.record(o, action, result, p)
 	if p != nil {
 		return p
 	}
 	return r.finish(o, result.status(), result.Target, asJSON(result.Result))
-}
-
-// traced does an operation in a trace of its own, which goes on in what it starts. That
-// something was refused is no error of it.
-func (r *request) traced(o operation) (*done, *problem) {
-	ctx, end := r.c.Trace(r.Context(), "console "+o.name, struct{ OrganizationID uuid.UUID }{r.org.ID})
-	r.Request = r.WithContext(ctx)
-	result, err := o.do(r)
-	if err == nil {
-		end(nil, nil)
-		return result, nil
-	}
-	p := problemOf(err)
-	if p.Status < http.StatusInternalServerError {
-		err = nil
-	}
-	end(nil, err)
-	return result, p
 }
 
 func (d *done) status() int {
