@@ -86,7 +86,11 @@ func (r *request) act(o operation) error {
 	if earlier != nil {
 		return r.replay(o, action, *earlier)
 	}
-	result, p := r.traced(o, action)
+	result, err := r.doing(o, action)
+	p := (*problem)(nil)
+	if err != nil {
+		p = problemOf(err)
+	}
 	r.record(o, action, result, p)
 	if p != nil {
 		return p
@@ -120,27 +124,9 @@ func (r *request) doing(o operation, a runlog.ConsoleAction) (*done, error) {
 			r.record(o, a, nil, refuse(http.StatusInternalServerError, "unexpected"))
 		}
 	}()
-	d, err := o.do(r)
+	d, err := r.traced(o)
 	ended = true
 	return d, err
-}
-
-// traced does an operation in a trace of its own, which goes on in what it starts. That
-// something was refused is no error of it.
-func (r *request) traced(o operation, a runlog.ConsoleAction) (*done, *problem) {
-	ctx, end := r.c.Trace(r.Context(), "console "+o.name, struct{ OrganizationID uuid.UUID }{r.org.ID})
-	r.Request = r.WithContext(ctx)
-	result, err := r.doing(o, a)
-	if err == nil {
-		end(nil, nil)
-		return result, nil
-	}
-	p := problemOf(err)
-	if p.Status < http.StatusInternalServerError {
-		err = nil
-	}
-	end(nil, err)
-	return result, p
 }
 
 func (d *done) status() int {
