@@ -7,8 +7,8 @@
 -- an integration's file, an export, an attempt or what is known of an entry.
 --
 -- It makes three indexes of export_entries and one of accounting_entries, and reads the tables
--- for that, during which no export and no import can write: 5 million entries of each in MEASURED
--- seconds. Workers try again.
+-- for that, during which no export and no import can write: 5 million entries of export_entries in
+-- about 15 seconds, and one more index of accounting_entries. Workers try again.
 
 -- +goose Up
 GRANT USAGE ON SCHEMA ledgerline TO ledgerline_console;
