@@ -82,6 +82,7 @@ var groups = []group{
 	{"key-rates", "the server's rates for each fairness key, which Ledgerline does not use", keyRates},
 	{"isolation", "one organization's invocations while another's fail or hang", isolation},
 	{"planning", "planning new entries after five million that were exported", planning},
+	{"console", "pages of the console behind five million entries", consolePages},
 	{"import", "a file of a million entries into PostgreSQL", importFile},
 	{"export", "planning and sending entries", export},
 	{"schedules", "500 schedules that fire in the same minute", schedules},
