@@ -66,7 +66,7 @@ func CheckRefused(ctx context.Context, db Beginner, organization uuid.UUID, c ex
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, chainEntries(` AND entry.voucher_id COLLATE "C" = ANY($4)`)+` SELECT voucher_id FROM entries GROUP BY voucher_id HAVING `+voucherOutcome()+` = 'refused'`,
+		rows, err := tx.Query(ctx, chainEntries(allEntries+` AND entry.voucher_id COLLATE "C" = ANY($4)`)+` SELECT voucher_id FROM entries GROUP BY voucher_id HAVING `+voucherOutcome()+` = 'refused'`,
 			organization, firsts, members, asked)
 		if err == nil {
 			refused, err = pgx.CollectRows(rows, pgx.RowTo[string])
