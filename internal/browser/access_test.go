@@ -96,7 +96,9 @@ func TestWithoutScript(t *testing.T) {
 	p.write("Konto 2", "1920")
 	p.write("Begrunnelse, for loggen", "feil konto")
 	p.follow("button", "Rett")
+	p.sees("X192 → 1920")
 	p.follow("button", "Send dette bilaget på nytt")
+	p.sees("Det blir sendt på nytt.")
 	p.until("the period is complete", func() bool {
 		p.open(pages["period"])
 		return strings.Contains(p.text(), "Alle 3 bilag kom frem")

@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long a person waits for something to be on the page. Nothing is measured by it.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // person is somebody at a browser who knows only what pages say: things are found by their role
 // and their accessible name, as a screen reader says them, and never by how a page is made.
