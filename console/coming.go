@@ -3,6 +3,8 @@ package console
 import (
 	"cmp"
 	"errors"
+	"net/http"
+	"regexp"
 	"slices"
 	"time"
 
@@ -36,9 +38,15 @@ func (r *request) takers() ([]integrations.Integration, error) {
 	return list, err
 }
 
+// importForm is what names an import.
+var importForm = regexp.MustCompile(`^[0-9]{1,20}$`)
+
 // whereTo says with which exports the entries of an import go.
 func (r *request) whereTo(id string) ([]coming, error) {
 	list := []coming{}
+	if !importForm.MatchString(id) {
+		return nil, refuse(http.StatusBadRequest, "parameter", "name", "import")
+	}
 	takers, err := r.takers()
 	if err != nil {
 		return nil, err

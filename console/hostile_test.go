@@ -188,9 +188,24 @@ func (f *failing) BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error) 
 	if f.left--; f.left < 0 {
 		return nil, errors.New("it broke")
 	}
-	return f.Beginner.(interface {
+	tx, err := f.Beginner.(interface {
 		BeginTx(context.Context, pgx.TxOptions) (pgx.Tx, error)
 	}).BeginTx(ctx, o)
+	return failingTx{tx, f}, err
+}
+
+// failingTx is a transaction in which others are counted too.
+type failingTx struct {
+	pgx.Tx
+	of *failing
+}
+
+func (f failingTx) Begin(ctx context.Context) (pgx.Tx, error) {
+	if f.of.left--; f.of.left < 0 {
+		return nil, errors.New("it broke")
+	}
+	tx, err := f.Tx.Begin(ctx)
+	return failingTx{tx, f.of}, err
 }
 
 func (f *failing) Begin(ctx context.Context) (pgx.Tx, error) {

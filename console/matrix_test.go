@@ -110,7 +110,11 @@ func TestEveryRouteEveryRoleEveryOrganization(t *testing.T) {
 	}
 	// A page has its own address in it, to come back to: what somebody typed is no secret.
 	leaks := func(res answer, secret string) bool {
-		return strings.Contains(strings.ReplaceAll(res.body, res.Request.URL.RequestURI(), ""), secret)
+		body := strings.ReplaceAll(res.body, res.Request.URL.RequestURI(), "")
+		for p := res.Request.URL.EscapedPath(); strings.Count(p, "/") > 2; p = p[:strings.LastIndex(p, "/")] {
+			body = strings.ReplaceAll(body, p, "")
+		}
+		return strings.Contains(body, secret)
 	}
 	for _, a := range everything() {
 		t.Run(fmt.Sprintf("%s %s", a.method, a.path), func(t *testing.T) {

@@ -55,7 +55,7 @@ func attribute(n *html.Node, name string) string {
 
 // known are the elements and attributes that our pages have. Anything else came from a text.
 var (
-	knownElements   = strings.Fields("html head meta title link script body a header nav ul ol li div form input button span p main footer time h1 h2 h3 article dl dt dd strong em code pre table caption thead tbody tr th td label fieldset legend select option details summary blockquote progress br del ins section small")
+	knownElements   = strings.Fields("html head meta title link script body a header nav ul ol li div form input button span p main footer time h1 h2 h3 article dl dt dd strong em code pre table caption thead tbody tr th td label fieldset legend select option details summary blockquote progress br del ins section small q")
 	knownAttributes = strings.Fields("lang charset name content href rel type src defer data-live class aria-label aria-current aria-hidden method action value id role tabindex hidden datetime for maxlength required size scope colspan rowspan data-label data-part checked selected form max min inputmode enctype accept download open aria-describedby aria-live autocomplete data-total pattern step placeholder aria-labelledby title")
 )
 
