@@ -89,14 +89,14 @@ func (r *request) calls() (any, error) {
 	if f.After, err = readCursor(q.Get("after")); err != nil {
 		return nil, err
 	}
-	found, next, err := runlog.ListAttempts(r.Context(), r.db(), r.org.ID, f)
+	found, _, err := runlog.ListAttempts(r.Context(), r.db(), r.org.ID, f)
 	if err != nil {
 		return nil, err
 	}
 	if len(found) > callsOnPage {
 		found = found[:callsOnPage]
 		last := found[callsOnPage-1]
-		next = runlog.AttemptCursor{OccurredAt: last.OccurredAt, CorrelationID: last.CorrelationID, AttemptNumber: last.AttemptNumber}
+		next := runlog.AttemptCursor{OccurredAt: last.OccurredAt, CorrelationID: last.CorrelationID, AttemptNumber: last.AttemptNumber}
 		l.Next = writeCursor(next)
 	}
 	rows, err := sources.Rows(r.Context(), r.org.ID, found, names)

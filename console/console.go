@@ -111,22 +111,11 @@ func (c *Console) Close(ctx context.Context) error {
 	return c.jobs.close(ctx)
 }
 
-// background is a group of goroutines of which new ones can be refused.
+// background is a group of goroutines that can be closed.
 type background struct {
 	mu     sync.Mutex
 	closed bool
 	all    sync.WaitGroup
-}
-
-// start runs f, unless the group is closed.
-func (b *background) start(f func()) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return false
-	}
-	b.all.Go(f)
-	return true
 }
 
 func (b *background) close() {

@@ -287,7 +287,7 @@ func (r *request) signedOut() error {
 // ready reports why Temporal cannot be asked; nil if it can.
 func (c *Console) ready(ctx context.Context) error {
 	if c.Temporal == nil {
-		return errors.New("Temporal is not configured")
+		return errors.New("no connection to Temporal is configured")
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()

@@ -54,9 +54,6 @@ func (r *request) snapshot(fn func() error) error {
 	})
 }
 
-// may reports whether the role is enough.
-func (r *request) may(role signin.Role) bool { return r.role.Allows(role) }
-
 // public serves somebody who need not be signed in.
 func (c *Console) public(name string, api bool, serve func(*request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
