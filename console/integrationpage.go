@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
@@ -105,6 +106,10 @@ func (r *request) pause(in reasonInput) (*done, error) {
 		if err = errors.Join(err, engine.RefreshMonitor(r.Context(), r.c.Temporal, r.org.ID, spec.ID, spec.Name)); err != nil {
 			r.c.Log.Warn("the schedule or the probes of a paused integration were not notified", "integration_id", spec.ID, "error", problemOf(err).logged())
 		}
+	}
+	// Each worker reads pauses every few seconds: what is started now is not to slip through.
+	if notice, err := runlog.AwaitPauseRead(r.Context(), r.c.DB, activities.Freshness, 2*activities.Freshness); err != nil || !notice.Done() {
+		r.c.Log.Warn("it is not known that every worker knows of a pause", "integration_id", spec.ID)
 	}
 	return &done{Target: integrationPath(spec.Name), Before: map[string]any{"paused": before}, After: pauseResult{&p}, Result: pauseResult{&p}}, nil
 }

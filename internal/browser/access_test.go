@@ -36,7 +36,7 @@ func closed(t *testing.T, name, short string) (club, map[string]string) {
 	}
 	p.open(pages["period"])
 	p.follow("button", "Check at Xledger")
-	p.sees("The record and the vendor")
+	p.sees("Ledgerline and the receiving system")
 	pages["check"] = strings.Split(p.address(), "?")[0]
 	return c, pages
 }
@@ -94,8 +94,8 @@ func TestWithoutScript(t *testing.T) {
 	}
 	p.open(pages["voucher"])
 	p.write("Konto 2", "1920")
-	p.write("Begrunnelse, for loggen", "feil konto")
-	p.follow("button", "Rett")
+	p.write("Begrunnelse, for historikken", "feil konto")
+	p.follow("button", "Lagre rettingen")
 	p.sees("X192 → 1920")
 	p.follow("button", "Send dette bilaget på nytt")
 	p.sees("Det blir sendt på nytt.")

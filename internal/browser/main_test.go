@@ -1,5 +1,3 @@
-// Package browser is the console in a browser: Debian's chromium, on a stage where everything is
-// real. One stage serves all tests; each has an organization of its own on it.
 package browser
 
 import (

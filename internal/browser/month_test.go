@@ -134,12 +134,12 @@ func monthEnd(t *testing.T, lang string) {
 	// 1. Did the month arrive?
 	p.sees(p.say("2 of 3 vouchers arrived, NOK 13,345.50; 1 refused, NOK 3,200.00", "2 av 3 bilag kom frem, NOK 13 345,50; 1 avvist, NOK 3 200,00"))
 	p.follow("link", p.say("Overview", "Oversikt"))
-	p.sees(p.say("1 thing needs you", "1 ting trenger deg"))
+	p.sees(p.say("1 thing needs you", "1 sak må følges opp"))
 	// 3. How many kroner are missing?
-	p.sees(p.say("1 not there: NOK 3,200.00", "1 mangler: NOK 3 200,00"))
+	p.sees(p.say("1 refused NOK 3,200.00", "1 avvist NOK 3 200,00"))
 
 	// 2. Which vouchers were refused, and why?
-	p.follow("link", p.say("1 thing needs you", "1 ting trenger deg"))
+	p.follow("link", p.say("1 thing needs you", "1 sak må følges opp"))
 	p.sees(p.say("1 voucher, NOK 3,200.00", "1 bilag, NOK 3 200,00"))
 	p.follow("link", words.Capital(p.month(last))+", xledger-main")
 	p.follow("link", p.say("refused", "avvist"))
@@ -148,8 +148,8 @@ func monthEnd(t *testing.T, lang string) {
 	// 4. How do I correct one? 5. How do I send it again?
 	p.follow("link", c.short+"-2")
 	p.write(p.say("Account 2", "Konto 2"), "1920")
-	p.write(p.say("Reason, for the record", "Begrunnelse, for loggen"), "wrong account")
-	p.follow("button", p.say("Correct", "Rett"))
+	p.write(p.say("Reason, for the record", "Begrunnelse, for historikken"), "wrong account")
+	p.follow("button", p.say("Save the correction", "Lagre rettingen"))
 	p.sees(p.say("The voucher is corrected.", "Bilaget er rettet."), "X192 → 1920")
 	p.follow("button", p.say("Send this voucher again", "Send dette bilaget på nytt"))
 
@@ -158,14 +158,14 @@ func monthEnd(t *testing.T, lang string) {
 
 	// 7. Are they really at the vendor, once?
 	p.follow("button", p.say("Check at Xledger", "Kontroller hos Xledger"))
-	p.sees(p.say("The record and the vendor agree", "Loggen og leverandøren stemmer overens"))
+	p.sees(p.say("Ledgerline and the receiving system agree", "Ledgerline og mottakersystemet stemmer overens"))
 	arrived(t, c, 6)
 
 	// 8. Why is this month waiting, and until when?
 	p.upload(file(t, "november.csv", c))
 	p.follow("button", p.say("Import", "Importer"))
 	p.follow("link", "xledger-main")
-	p.write(p.say("Reason, for the record", "Begrunnelse, for loggen"), "the vendor is being upgraded")
+	p.write(p.say("Reason, for the record", "Begrunnelse, for historikken"), "the vendor is being upgraded")
 	p.follow("button", p.say("Pause", "Sett på pause"))
 	p.exportNow(this)
 	p.sees(p.say("the export would wait until it is resumed", "eksporten ville ventet til den fortsetter"))
@@ -174,7 +174,7 @@ func monthEnd(t *testing.T, lang string) {
 	p.sees(p.say("1 waiting, NOK 9,000.00", "1 venter, NOK 9 000,00"), "the vendor is being upgraded",
 		p.say("It continues by itself once an administrator has resumed the integration.", "Det fortsetter automatisk når en administrator har startet integrasjonen igjen."))
 	p.follow("link", "xledger-main")
-	p.follow("button", p.say("Resume", "Fortsett"))
+	p.follow("button", p.say("Resume", "Start igjen"))
 	p.follow("link", words.Capital(p.month(this)))
 	p.sees(p.say("the only voucher arrived", "Det ene bilaget kom frem"))
 

@@ -17,17 +17,19 @@ func TestTwoAtOnce(t *testing.T) {
 	kari, ola := meet(t, "nb", look{}), meet(t, "en", look{})
 	for _, p := range []*person{kari, ola} {
 		p.open(pages["period"])
-		p.find("button", p.say("Send again what is missing", "Send det som mangler på nytt"), "")
+		p.find("button", p.say("Send again all that has not arrived", "Send på nytt alt som ikke er kommet frem"), "")
 	}
 	var both sync.WaitGroup
 	for _, p := range []*person{kari, ola} {
-		both.Go(func() { p.follow("button", p.say("Send again what is missing", "Send det som mangler på nytt")) })
+		both.Go(func() {
+			p.follow("button", p.say("Send again all that has not arrived", "Send på nytt alt som ikke er kommet frem"))
+		})
 	}
 	both.Wait()
 	for _, p := range []*person{kari, ola} {
 		t.Log(p.text())
 		p.follow("link", p.say("Overview", "Oversikt"))
-		p.sees(p.say("Nothing needs you", "Ingenting trenger deg"))
+		p.sees(p.say("Nothing needs you", "Ingenting å følge opp"))
 	}
 	arrived(t, c, 6)
 }

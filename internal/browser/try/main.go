@@ -12,6 +12,10 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 { // it has no flags, and must not start at --help
+		fmt.Fprintln(os.Stderr, "usage: try\n\nStarts the console and all that it needs, with an organization that has closed a month, and leaves it up until Ctrl-C.")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s, err := stage.Start(ctx, stage.Options{Log: os.Stderr})
