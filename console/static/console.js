@@ -32,7 +32,7 @@ async function refresh() {
     if (part.querySelector("details[open], input:checked[form]")) continue;
     part.replaceChildren(...now.childNodes);
   }
-  for (const actions of document.querySelectorAll("main > .actions")) if (busy) return;
+  if (busy) return;
   const old = document.querySelectorAll("main > .actions"), next = fresh.querySelectorAll("main > .actions");
   old.forEach((one, i) => next[i] && one.innerHTML !== next[i].innerHTML && !one.contains(document.activeElement) && one.replaceChildren(...next[i].childNodes));
   once();
@@ -43,7 +43,8 @@ function watch() {
   const open = () => {
     source = new EventSource(location.href);
     const well = () => { trouble.hidden = true; wait = 1000; };
-    source.addEventListener("ready", well);
+    // What changed between the page and the first look is known to neither.
+    source.addEventListener("ready", () => refresh().then(well, () => { trouble.hidden = false; }));
     source.addEventListener("beat", () => { wait = 1000; });
     source.addEventListener("changed", () => refresh().then(well, () => { trouble.hidden = false; }));
     source.addEventListener("trouble", () => { trouble.hidden = false; });
