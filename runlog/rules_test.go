@@ -40,6 +40,7 @@ var decoded = []struct {
 	{"vendor_contracts", "learned", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "amounts", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "warm_up_ms", map[string]int64{}, `{}`},
+	{"export_sums", "amounts", map[string]string{}, `{}`},
 	{"export_entries", "dimensions", map[string]string{}, `{}`},
 	{"workers", "lacks", []runlog.Lack{}, `[]`},
 	{"entry_changes", "before", runlog.EntryContent{}, `{}`},
@@ -67,6 +68,7 @@ func TestWhatIsStoredCanBeRead(t *testing.T) {
 		`INSERT INTO ledgerline.workers (worker_id, identity, host, version, revision, namespace, task_queue, started_at, seen_at, clock_offset)
 			SELECT $1, 'i', $2::uuid::text, 'v', '', 'n', 'q', now(), now(), '0'`, // its ID stands for an organization here
 		`INSERT INTO ledgerline.entry_changes (organization_id, entry_id, voucher_id, kind, actor, reason, before, after) SELECT $1, '1', $2::uuid::text, 'replaced', 'a', '', '{}', '{}'`,
+		fmt.Sprintf(`INSERT INTO ledgerline.export_sums (organization_id, export_id, entries, late, vouchers, amounts) SELECT $1, '%s', 0, 0, 0, '{}' WHERE $2::uuid IS NOT NULL`, export),
 		`ALTER TABLE ledgerline.entry_changes DISABLE TRIGGER changes_stand`,
 	} {
 		args := []any{org, integration}[:min(1, strings.Count(q, "$1"))+min(1, strings.Count(q, "$2"))]
