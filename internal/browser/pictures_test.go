@@ -27,7 +27,7 @@ const largest = 60_000
 func TestPictures(t *testing.T) {
 	folder := os.Getenv("PICTURES")
 	if folder == "" {
-		folder = t.TempDir()
+		t.Skip("nobody wants pictures: make console-pictures does, and the other tests open the same pages")
 	}
 	require.NoError(t, os.MkdirAll(folder, 0o755))
 	c, pages := closed(t, "Eksempel Idrettslag", "eksempel")
