@@ -64,7 +64,7 @@ var names = map[string]object{
 
 // enumerated are types with a few values.
 var enumerated = map[reflect.Type]any{
-	reflect.TypeFor[exports.Outcome](): exports.Outcomes, reflect.TypeFor[exports.ChainState](): exports.ChainStates, reflect.TypeFor[signin.Role](): signin.Roles, reflect.TypeFor[attention.Kind](): attention.Kinds(),
+	reflect.TypeFor[exports.Outcome](): exports.Outcomes, reflect.TypeFor[exports.ChainState](): append(slices.Clone(exports.ChainStates), noExport), reflect.TypeFor[signin.Role](): signin.Roles, reflect.TypeFor[attention.Kind](): attention.Kinds(),
 	reflect.TypeFor[exports.PeriodKind](): []exports.PeriodKind{exports.ByMonth, exports.ByWeek, exports.ByDay}, reflect.TypeFor[exports.Status](): []exports.Status{exports.Pending, exports.Complete, exports.Failed},
 	reflect.TypeFor[exports.Trigger](): []exports.Trigger{exports.BySchedule, exports.ByHand, exports.ByBackfill, exports.ByRetry, exports.ByAdopting},
 	reflect.TypeFor[cellState]():       []cellState{cellMissed, cellFailed, cellUnknown, cellRefused, cellWaiting, cellArrived, cellEmpty, cellNone},
