@@ -34,9 +34,9 @@ type story struct {
 // An item appears with its cause, says what is known of it, and is gone with its cause, by
 // itself. What ends and comes again has another key.
 func TestItemsComeAndGo(t *testing.T) {
-	told := make(map[attention.Kind]bool)
+	seen := make(map[attention.Kind]bool)
 	for _, s := range stories {
-		told[s.kind] = true
+		seen[s.kind] = true
 		t.Run(string(s.kind)+" "+s.name, func(t *testing.T) {
 			h := newHouse(t)
 			require.Empty(t, h.items())
@@ -67,7 +67,7 @@ func TestItemsComeAndGo(t *testing.T) {
 		})
 	}
 	for _, k := range attention.Kinds() {
-		require.True(t, told[k], "no story of %s", k)
+		require.True(t, seen[k], "no story of %s", k)
 	}
 }
 

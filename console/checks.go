@@ -27,6 +27,7 @@ const (
 type jobs struct {
 	background
 	list map[uuid.UUID]*job
+	run  context.Context // of all of them; made with the first
 	stop context.CancelFunc
 }
 
@@ -81,15 +82,11 @@ func (j *jobs) begin(one *job, run func(context.Context, *job)) (*job, bool) {
 	}
 	if j.list == nil {
 		j.list = make(map[uuid.UUID]*job)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), jobFor)
-	if before := j.stop; before != nil {
-		j.stop = func() { before(); cancel() }
-	} else {
-		j.stop = cancel
+		j.run, j.stop = context.WithCancel(context.Background())
 	}
 	j.list[one.id] = one
 	j.all.Go(func() {
+		ctx, cancel := context.WithTimeout(j.run, jobFor)
 		defer cancel()
 		run(ctx, one)
 	})
@@ -140,13 +137,15 @@ func (r *request) prove(nothing) (*done, error) {
 			j.done, j.total = done, total
 		}}
 		result, err := p.Chain(ctx, c, nil)
+		if err == nil {
+			r.found(context.WithoutCancel(ctx), j, result)
+		}
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		ended := now()
 		j.ended, j.failed = &ended, err
 		if err == nil {
 			j.result = &result
-			r.found(context.WithoutCancel(ctx), j)
 		} else {
 			r.c.Log.Error("a check at the vendor failed", "organization_id", j.organization, "integration", in.Name, "period", j.period, "error", redact.Text(err.Error()))
 		}
@@ -234,7 +233,7 @@ func (c *check) say(r *request, p proof.Proof) {
 }
 
 // found puts the result of a check on record, beside what asked for it.
-func (r *request) found(ctx context.Context, j *job) {
+func (r *request) found(ctx context.Context, j *job, is proof.Proof) {
 	ctx, cancel := context.WithTimeout(ctx, recordWithin)
 	defer cancel()
 	a := runlog.ConsoleAction{ID: uuid.New(), Subject: r.who.Subject, Actor: r.who.Actor(), Action: "checked", Target: "/checks/" + j.id.String()}
@@ -242,7 +241,7 @@ func (r *request) found(ctx context.Context, j *job) {
 		r.c.Log.Error("the result of a check could not be recorded", "error", problemOf(err).logged())
 		return
 	}
-	after := asJSON(map[string]any{"integration": j.integration.Name, "period": j.period, "agrees": j.result.Agrees, "differences": len(j.result.Differences) + j.result.More})
+	after := asJSON(map[string]any{"integration": j.integration.Name, "period": j.period, "agrees": is.Agrees, "differences": len(is.Differences) + is.More})
 	if err := runlog.EndConsoleAction(ctx, r.c.DB, j.organization, a.ID, http.StatusOK, nil, after, nil); err != nil {
 		r.c.Log.Error("the result of a check could not be recorded", "error", problemOf(err).logged())
 	}

@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"errors"
 	"net/http"
 	"regexp"
 	"slices"
@@ -25,10 +24,7 @@ type coming struct {
 
 // takers are the organization's integrations that take entries which people store.
 func (r *request) takers() ([]integrations.Integration, error) {
-	list, err := runlog.ListIntegrations(r.Context(), r.db(), r.org.ID)
-	if some := (*runlog.UnreadableError)(nil); errors.As(err, &some) {
-		err = nil
-	}
+	list, err := r.integrations()
 	list = slices.DeleteFunc(list, func(in integrations.Integration) bool {
 		return cmp.Or(in.Export.Source, integrations.DefaultSource) != integrations.DefaultSource
 	})

@@ -254,7 +254,7 @@ func (r *request) resolve(in resolveInput) (*done, error) {
 	case err != nil:
 		return nil, err
 	}
-	return &done{Target: periodPath(spec.Name, c.First().Period), Result: resolved{all}, After: resolved{all}, Before: map[string]any{"counts": c.Counts}}, nil
+	return &done{Target: r.periodHere(spec, c), Result: resolved{all}, After: resolved{all}, Before: map[string]any{"counts": c.Counts}}, nil
 }
 
 // reasonFor checks the reason that somebody gives for the record.

@@ -247,7 +247,7 @@ func TestBrokenDownload(t *testing.T) {
 	s.console.DB = login
 }
 
-// A page that is open is no longer told of changes when its reader may not see it any more, and
+// A page that is open is no longer notified of changes when its reader may not see it any more, and
 // only pages that change are watched.
 func TestStreamEnds(t *testing.T) {
 	h := newHouse(t, "stream")

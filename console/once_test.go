@@ -194,7 +194,7 @@ func formOf(t *testing.T, page answer, action string) url.Values {
 	return fields
 }
 
-// Two people who correct the same voucher: the second is told that it has changed, and takes
+// Two people who correct the same voucher: the second learns that it has changed, and takes
 // back nothing of the first; also if both press at once.
 func TestTwoCorrect(t *testing.T) {
 	h := newHouse(t, "two")

@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -93,9 +92,8 @@ func (c cell) NotThere() []exports.Outcome { return notThere }
 var notThere = []exports.Outcome{exports.IsUnknown, exports.WasRefused, exports.IsWaiting}
 
 func (r *request) overview() (any, error) {
-	list, err := runlog.ListIntegrations(r.Context(), r.db(), r.org.ID)
-	var some *runlog.UnreadableError
-	if err != nil && !errors.As(err, &some) {
+	list, err := r.integrations()
+	if err != nil {
 		return nil, err
 	}
 	o := overview{Search: clip(strings.TrimSpace(r.URL.Query().Get("search")), 100), Groups: []overviewGroup{}}

@@ -20,7 +20,6 @@ import (
 
 	"go.temporal.io/sdk/client"
 
-	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/console/signin"
 	"github.com/ledgerline/ledgerline/console/words"
 	"github.com/ledgerline/ledgerline/exports"
@@ -112,14 +111,11 @@ func parseTemplates(p *words.Printer) (*template.Template, error) {
 		"time":      func(t any, now time.Time) string { return p.Time(momentOf(t), now) },
 		"exact":     func(t any) string { return p.Exact(momentOf(t)) },
 		"iso":       func(t any) string { return momentOf(t).UTC().Format(time.RFC3339) },
-		"ago":       func(t any, now time.Time) string { return p.Ago(momentOf(t), now) },
-		"until":     func(t any, now time.Time) string { return p.Until(momentOf(t), now) },
 		"period":    p.Period,
 		"days":      p.PeriodDays,
 		"outcome":   func(o any) words.Mark { return p.Outcome(exports.Outcome(fmt.Sprint(o))) },
 		"chain":     p.ChainState,
 		"cap":       words.Capital,
-		"kind":      func(k classify.Kind) string { what, _ := p.Kind(k); return what },
 		"trigger":   p.Trigger,
 		"status":    p.Status,
 		"cell":      func(s cellState) words.Mark { return cellMark(p, s) },
@@ -129,8 +125,6 @@ func parseTemplates(p *words.Printer) (*template.Template, error) {
 		"asks":      func(s string) bool { return strings.HasSuffix(s, ":") }, // it says nothing without what follows
 		"outcomes":  func() []exports.Outcome { return exports.Outcomes },
 		"languages": func() []words.Language { return words.Languages },
-		"list":      func(items ...any) []any { return items },
-		"inputs":    func(c any) string { return string(asJSON(c)) },
 		"query":     withQuery,
 		"pretty":    pretty,
 		"dict":      dict,
@@ -270,13 +264,12 @@ func (r *request) language() error {
 	return nil
 }
 
-// localPath is a path of ours to go back to; anything else is the first page.
+// localPath is where the language form goes back to. Who has signed out is not sent to sign in.
 func localPath(to string) string {
-	u, err := url.Parse(to)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n\t") {
-		return "/"
+	if to == signin.SignedOutPath {
+		return to
 	}
-	return u.String()
+	return signin.LocalPath(to)
 }
 
 // signedOut says that somebody is signed out here, and where they are signed in still.

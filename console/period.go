@@ -66,8 +66,6 @@ type period struct {
 	Resume      string                            `json:"resume,omitempty"`   // the operation that resumes an export whose run no longer exists: export or retry
 	StartsAt    *time.Time                        `json:"startsAt,omitempty"` // by the schedule, if it has no export
 	Running     *uuid.UUID                        `json:"check,omitempty"`    // a check at the vendor that is under way or has ended lately
-
-	chain exports.Chain
 }
 
 // wait is why an export that has not ended waits.
@@ -103,6 +101,8 @@ type vouchersAsked struct {
 	Search string            `json:"search"`
 	After  string            `json:"after"`
 	Limit  int               `json:"limit"`
+
+	Adopted bool `json:"-"` // of what was adopted, beside the period's export
 }
 
 // Has reports whether a state was asked for.
@@ -117,13 +117,16 @@ func (a vouchersAsked) Encoded() template.URL {
 	if a.Search != "" {
 		q.Set("search", a.Search)
 	}
+	if a.Adopted {
+		q.Set("adopted", "true")
+	}
 	return template.URL(q.Encode())
 }
 
 // askedVouchers reads the parameters of a page of vouchers.
 func (r *request) askedVouchers() (a vouchersAsked, err error) {
 	q := r.URL.Query()
-	a = vouchersAsked{States: []exports.Outcome{}, Search: clip(strings.TrimSpace(q.Get("search")), 200), After: clip(q.Get("after"), 1000), Limit: vouchersOnPage}
+	a = vouchersAsked{States: []exports.Outcome{}, Search: clip(strings.TrimSpace(q.Get("search")), 200), After: clip(q.Get("after"), 1000), Limit: vouchersOnPage, Adopted: r.adopted()}
 	for _, s := range q["state"] {
 		o := exports.Outcome(s)
 		if !slices.Contains(exports.Outcomes, o) {
@@ -161,10 +164,21 @@ func (r *request) findChain() (in integrations.Integration, c exports.Chain, err
 	adopted := slices.IndexFunc(list, func(c exports.Chain) bool { return c.First().Trigger == exports.ByAdopting })
 	own := slices.IndexFunc(list, func(c exports.Chain) bool { return c.First().Trigger != exports.ByAdopting })
 	r.both = adopted >= 0 && own >= 0
-	if own < 0 || r.URL.Query().Get("adopted") == "true" && adopted >= 0 {
+	if own < 0 || adopted >= 0 && r.adopted() {
 		return in, list[adopted], nil
 	}
 	return in, list[own], nil
+}
+
+// adopted reports whether what was adopted of the period is asked for.
+func (r *request) adopted() bool { return r.URL.Query().Get("adopted") == "true" }
+
+// periodHere is the page of the path's period, of what was adopted if that was asked for.
+func (r *request) periodHere(spec integrations.Integration, c exports.Chain) string {
+	if r.adopted() {
+		return periodPath(spec.Name, c.First().Period) + "?adopted=true"
+	}
+	return periodPath(spec.Name, c.First().Period)
 }
 
 func (r *request) period() (data any, err error) {
@@ -190,7 +204,7 @@ func (r *request) periodNow() (any, error) {
 	}
 	p := period{
 		Integration: nameOf(in), Period: c.First().Period, State: c.State(), Sentence: r.said.Sentence(c), Counts: c.Counts, Total: c.Total(), Missing: c.Missing(),
-		Late: c.Late, LateErrors: c.LateErrors, Exports: []statement.Export{}, Query: asked, CanRetry: c.Pending() == nil && !c.NothingToRetry(), chain: c,
+		Late: c.Late, LateErrors: c.LateErrors, Exports: []statement.Export{}, Query: asked, CanRetry: c.Pending() == nil && !c.NothingToRetry(),
 		Adopted: c.First().Trigger == exports.ByAdopting, Both: r.both,
 	}
 	for _, o := range notThere {

@@ -242,17 +242,25 @@ func (o organization) Path() string {
 // findIntegration is the integration of the path, by its name or ID.
 func (r *request) findIntegration() (integrations.Integration, error) {
 	which := r.PathValue("integration")
-	list, err := runlog.ListIntegrations(r.Context(), r.db(), r.org.ID)
+	list, err := r.integrations()
 	for _, in := range list {
 		if in.Name == which || in.ID.String() == which {
 			return in, nil
 		}
 	}
-	var some *runlog.UnreadableError
-	if err != nil && !errors.As(err, &some) {
+	if err != nil {
 		return integrations.Integration{}, err
 	}
 	return integrations.Integration{}, notFound()
+}
+
+// integrations are the organization's, without those that cannot be read.
+func (r *request) integrations() ([]integrations.Integration, error) {
+	list, err := runlog.ListIntegrations(r.Context(), r.db(), r.org.ID)
+	if some := (*runlog.UnreadableError)(nil); errors.As(err, &some) {
+		err = nil
+	}
+	return list, err
 }
 
 // statusWriter notes what was answered.

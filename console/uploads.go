@@ -20,7 +20,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/entryfile"
-	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -40,9 +39,8 @@ type uploads struct {
 }
 
 func (r *request) uploads() (any, error) {
-	list, err := runlog.ListIntegrations(r.Context(), r.db(), r.org.ID)
-	var some *runlog.UnreadableError
-	if err != nil && !errors.As(err, &some) {
+	list, err := r.integrations()
+	if err != nil {
 		return nil, err
 	}
 	u := uploads{Integrations: []integrationName{}}
@@ -131,12 +129,10 @@ func (r *request) options(in reading) (o entryfile.Options, err error) {
 	if in.Integration == "" {
 		return o, nil
 	}
-	list, err := runlog.ListIntegrations(r.Context(), r.db(), r.org.ID)
+	list, err := r.integrations()
 	for _, one := range list {
 		if one.Name == in.Integration || one.ID.String() == in.Integration {
-			if len(one.Export.Columns) > 0 {
-				o.Columns, o.ColumnsOf = one.Export.Columns, "export.columns of "+one.Name
-			}
+			o.ColumnsFrom(one)
 			return o, nil
 		}
 	}
@@ -283,8 +279,7 @@ func (r *request) upload() (any, error) {
 	if up.ErrorCount > 0 {
 		return up, nil
 	}
-	var contents integrations.Contents
-	result, err := runlog.ImportEntries(r.Context(), r.db(), r.org.ID, noted(&contents, f.Entries(nil)), runlog.ImportOptions{
+	result, err := runlog.ImportEntries(r.Context(), r.db(), r.org.ID, f.Entries(nil), runlog.ImportOptions{
 		DryRun: true, Replace: up.Replace, AllowRepeated: up.Repeated, Actor: r.who.Actor()})
 	if err != nil {
 		if !errors.As(refusedImport(err), &up.Problem) {
@@ -295,23 +290,9 @@ func (r *request) upload() (any, error) {
 	}
 	up.Added, up.Unchanged, up.Replaced, up.Changes, up.Left = result.Added, result.Unchanged, result.Replaced, orEmpty(result.Changes), orEmpty(result.Left)
 	up.CanImport = up.Problem == nil && result.Added+result.Replaced > 0
-	up.NotTaken, err = outlook.NotTaken(r.Context(), r.db(), r.org.ID, uuid.Nil, contents)
+	up.NotTaken, err = outlook.NotTaken(r.Context(), r.db(), r.org.ID, uuid.Nil, f.Contents())
 	up.NotTaken = orEmpty(up.NotTaken)
 	return up, err
-}
-
-// noted notes what entries have as they pass.
-func noted(contents *integrations.Contents, entries iter.Seq2[runlog.AccountingEntry, error]) iter.Seq2[runlog.AccountingEntry, error] {
-	return func(yield func(runlog.AccountingEntry, error) bool) {
-		for e, err := range entries {
-			if err == nil {
-				contents.Note(e.Currency, e.Account, e.Dimensions)
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
 }
 
 type importInput struct {

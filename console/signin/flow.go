@@ -22,7 +22,7 @@ const exchangeTime = 20 * time.Second
 // account=choose the issuer asks which account is meant, as after signing out.
 func (s *SignIn) Begin(w http.ResponseWriter, r *http.Request) {
 	private(w)
-	back := localPath(r.URL.Query().Get("return"))
+	back := LocalPath(r.URL.Query().Get("return"))
 	if s.o.Development != nil {
 		if _, err := s.developer(r); err != nil {
 			s.o.Fail(w, r, err)
@@ -247,7 +247,7 @@ func (s *SignIn) Check(ctx context.Context) error {
 func BeginURL(r *http.Request) string {
 	back := "/"
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		back = localPath(r.URL.RequestURI())
+		back = LocalPath(r.URL.RequestURI())
 	}
 	return BeginPath + "?return=" + url.QueryEscape(back)
 }
@@ -255,9 +255,9 @@ func BeginURL(r *http.Request) string {
 // maxPath is the longest path to come back to, in bytes; a cookie holds it.
 const maxPath = 1000
 
-// localPath is a path of the console's, or its first page: never another host's, whatever a browser
+// LocalPath is a path of the console's, or its first page: never another host's, whatever a browser
 // makes of it, and none of those by which one signs in.
-func localPath(path string) string {
+func LocalPath(path string) string {
 	const first = "/"
 	odd := func(c rune) bool { return c <= ' ' || c == '\\' || c > '~' }
 	if len(path) > maxPath || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsFunc(path, odd) {
